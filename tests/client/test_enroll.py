@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import Exit, KitestringError, Reason
-from kitestring.client.enroll import USUAL_BITS, AccountService, OpenedAccount, enroll, read_service
+from kitestring.client.beacon import ServiceAddress
+from kitestring.client.enroll import USUAL_BITS, OpenedAccount, enroll, read_service
 from kitestring.client.net import Waits
 from kitestring.codec import nip19, pointers
 from kitestring.codec.beacon import BeaconContent
@@ -60,7 +61,7 @@ async def at_service(answers: Answers) -> AsyncIterator[Debtor]:
 
 
 async def enrolled(service: Debtor, waits: Waits = PATIENT, **how: Any) -> OpenedAccount:
-    place = AccountService(service.key.public_hex, (service.url,))
+    place = ServiceAddress(service.key.public_hex, (service.url,))
     return await enroll(place, CLIENT, net(waits, service.url), **how)
 
 
@@ -202,14 +203,14 @@ async def test_answers_that_do_not_count_do_not_end_the_wait() -> None:
         ]
 
     async with hostile_relay(says) as relay:
-        place = AccountService(SERVICE.public_hex, (relay.url,))
+        place = ServiceAddress(SERVICE.public_hex, (relay.url,))
         assert (await enroll(place, CLIENT, net(PATIENT, relay.url))).noffer == OK["noffer"]
         assert len(relay.requests) == 1
 
 
 async def test_a_strangers_relay_on_this_machine_is_not_dialled() -> None:
     with pytest.raises(KitestringError) as caught:
-        await enroll(AccountService(SERVICE.public_hex, ("ws://127.0.0.1:1",)), CLIENT, net(IMPATIENT))
+        await enroll(ServiceAddress(SERVICE.public_hex, ("ws://127.0.0.1:1",)), CLIENT, net(IMPATIENT))
     assert caught.value.reason is Reason.NOT_PERMITTED
 
 
@@ -228,7 +229,7 @@ async def test_a_strangers_relay_on_this_machine_is_not_dialled() -> None:
     ],
 )
 def test_a_service_is_named_by_what_it_publishes(text: str, relays: tuple[str, ...]) -> None:
-    assert read_service(text, relays) == AccountService(SERVICE.public_hex, (URL,))
+    assert read_service(text, relays) == ServiceAddress(SERVICE.public_hex, (URL,))
 
 
 def test_relays_that_are_named_stand_before_those_in_the_code_and_four_are_asked() -> None:
@@ -262,5 +263,5 @@ def test_a_relay_that_was_typed_wrongly_is_named() -> None:
 
 async def test_a_key_that_is_none_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(KitestringError) as caught:
-        await enroll(AccountService("ff" * 32, (URL,)), CLIENT, net(IMPATIENT))
+        await enroll(ServiceAddress("ff" * 32, (URL,)), CLIENT, net(IMPATIENT))
     assert caught.value.reason is Reason.MALFORMED

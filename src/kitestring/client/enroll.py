@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.client.beacon import beacon_on
+from kitestring.client.beacon import ServiceAddress, beacon_on
 from kitestring.client.clocks import clock_words
 from kitestring.client.debits import LAST_NAMED_S
 from kitestring.client.mining import Mining, mined_request
@@ -31,15 +31,6 @@ USUAL_BITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
-class AccountService:
-    """A service and where it is found. ``left_out`` are texts in its code that stand in place of a relay."""
-
-    pubkey: str
-    relays: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class OpenedAccount:
     """The codes of our account, as the service wrote them ("" where it gave none), and the proof of work (bits) that it
     has cost."""
@@ -58,7 +49,7 @@ class _Asked:
     trouble: str = ""
 
 
-def read_service(text: str, relays: Sequence[str] = ()) -> AccountService:
+def read_service(text: str, relays: Sequence[str] = ()) -> ServiceAddress:
     """The service of a pasted ``nprofile``, ``npub`` or ``noffer``; ``relays`` are asked before those that it names.
     Raises KitestringError."""
     try:
@@ -74,25 +65,25 @@ def read_service(text: str, relays: Sequence[str] = ()) -> AccountService:
         raise KitestringError(
             Reason.MALFORMED, "this names no relay of the service: name one with --relay, such as wss://relay.example"
         )
-    return AccountService(found.pubkey, named, (*found.left_out, *left_out))
+    return ServiceAddress(found.pubkey, named, (*found.left_out, *left_out))
 
 
-def _read(target: Target, bare: str) -> AccountService:
+def _read(target: Target, bare: str) -> ServiceAddress:
     if target is Target.PUBKEY:
-        return AccountService(bare)
+        return ServiceAddress(bare)
     if target is Target.NOFFER:
         offer = pointers.decode(bare)
         assert isinstance(offer, Noffer)  # noqa: S101 - it begins so
-        return AccountService(offer.pubkey, offer.relays, offer.left_out)
+        return ServiceAddress(offer.pubkey, offer.relays, offer.left_out)
     if target in {Target.NPROFILE, Target.NPUB}:
         entity = nip19.decode(bare)
         assert isinstance(entity, nip19.Profile | nip19.PublicKey)  # noqa: S101 - it begins so
-        return AccountService(entity.pubkey, entity.relays if isinstance(entity, nip19.Profile) else ())
+        return ServiceAddress(entity.pubkey, entity.relays if isinstance(entity, nip19.Profile) else ())
     raise CodecError("name it by an nprofile1…, npub1… or noffer1… text")
 
 
 async def enroll(
-    service: AccountService,
+    service: ServiceAddress,
     key: SecretKey,
     net: Net,
     *,
@@ -125,7 +116,7 @@ async def enroll(
     return OpenedAccount(asked.reply.noffer, asked.reply.ndebit, asked.reply.nmanage, bits)
 
 
-async def _told_by_beacon(pool: RelayPool, service: AccountService, net: Net) -> int:
+async def _told_by_beacon(pool: RelayPool, service: ServiceAddress, net: Net) -> int:
     """The work that the beacon of the service names, 0 where nobody knows one: then the service tells it."""
     try:
         beacon = await beacon_on(pool, service.pubkey, net)
@@ -134,7 +125,7 @@ async def _told_by_beacon(pool: RelayPool, service: AccountService, net: Net) ->
     return beacon.enroll_difficulty or 0
 
 
-def _dialog(key: SecretKey, service: AccountService) -> Dialog:
+def _dialog(key: SecretKey, service: ServiceAddress) -> Dialog:
     try:
         return Dialog.enroll(key, service.pubkey)
     except CodecError as error:
