@@ -25,21 +25,12 @@ from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
 from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Payment, Request
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Claimed,
-    ClaimPayment,
-    Committed,
-    Execute,
-    MarkSent,
-    Recorded,
-    RecordInvoice,
-    RecordPayment,
-    SaveGrant,
-    SaveNode,
-    SaveOffer,
-    Tell,
-    Write,
-)
+from kitestring.base.transactions.answers import Claimed, Recorded
+from kitestring.base.transactions.feed import Committed, MarkSent, Tell
+from kitestring.base.transactions.invoices import RecordInvoice
+from kitestring.base.transactions.owner import Execute, SaveGrant, SaveOffer, Write
+from kitestring.base.transactions.payments import ClaimPayment, RecordPayment
+from kitestring.base.transactions.service import SaveNode
 from kitestring.ledger.sqlite.store import SqliteStore
 
 LEDGER: Final = "kitestring.db"

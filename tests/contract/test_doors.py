@@ -36,7 +36,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.rights import Right
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from tests.kit.app.desk import OWNER, Office
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH

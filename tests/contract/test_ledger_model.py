@@ -10,15 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
 from kitestring.base.shares import Share
-from kitestring.base.transactions import (
-    AlreadyCredited,
-    Answer,
-    Credited,
-    Denied,
-    RecordPayment,
-    ResolvePayment,
-    Tx,
-)
+from kitestring.base.transactions.answers import AlreadyCredited, Credited, Denied, Tx
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
+from kitestring.base.transactions.requests import Answer
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace

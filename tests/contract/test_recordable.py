@@ -16,19 +16,11 @@ from kitestring.base.budgets import Budget
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, Unknown
-from kitestring.base.transactions import (
-    AlreadyCredited,
-    AskOwner,
-    Claimed,
-    Credit,
-    Credited,
-    DecisionStored,
-    NotCredited,
-    RecordPayment,
-    ResolvePayment,
-    SaveGrant,
-    Tx,
-)
+from kitestring.base.transactions.answers import AlreadyCredited, Claimed, Credited, DecisionStored, NotCredited, Tx
+from kitestring.base.transactions.approvals import AskOwner
+from kitestring.base.transactions.invoices import Credit
+from kitestring.base.transactions.owner import SaveGrant
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
 from kitestring.base.zones import UTC
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore

@@ -12,7 +12,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Received, Refused
-from kitestring.base.transactions import ForgetRefusals
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Incoming
 from kitestring.engine.limits import Limits

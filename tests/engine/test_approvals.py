@@ -22,7 +22,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
 from kitestring.base.payments import InFlight, NeverSeen, Unknown
-from kitestring.base.transactions import AskOwner, Decide, Denied, Finished, ForgetRefusals, Stale
+from kitestring.base.transactions.answers import Denied, Finished, Stale
+from kitestring.base.transactions.approvals import AskOwner, Decide
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings

@@ -13,7 +13,9 @@ from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.records import BUNDLE
-from kitestring.base.transactions import ClaimBundle, ForgetRefusals, More
+from kitestring.base.transactions.answers import More
+from kitestring.base.transactions.payments import ClaimBundle
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine.context import Incoming
 from tests.kit.changed import replace
 from tests.kit.clock import virtual

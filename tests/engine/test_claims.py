@@ -10,7 +10,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.engine.claims import first_claimed_at, is_late, new_payment, ours, pay_order, why_not_again
 from kitestring.engine.context import Incoming
 from kitestring.policy.rules import Allow

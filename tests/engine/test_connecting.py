@@ -14,7 +14,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Connected
-from kitestring.base.transactions import SaveBlock
+from kitestring.base.transactions.owner import SaveBlock
 from kitestring.engine.approvals import MAX_OF_CALLER
 from tests.kit.changed import replace
 from tests.kit.clock import virtual

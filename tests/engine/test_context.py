@@ -10,7 +10,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import IllegalStepError, Unknown
-from kitestring.base.transactions import RecordPayment
+from kitestring.base.transactions.payments import RecordPayment
 from kitestring.engine.context import LOOK_AGAIN_S, pauses
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life

@@ -16,7 +16,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Strangers
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
-from kitestring.base.transactions import SaveSession
+from kitestring.base.transactions.owner import SaveSession
 from kitestring.engine import answers
 from kitestring.engine.context import Incoming
 from tests.kit.clock import virtual

@@ -7,7 +7,9 @@ from typing import Any
 from kitestring.base.commands import MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.transactions import ClaimPayment, RecordInvoice, Stale, Tx
+from kitestring.base.transactions.answers import Stale, Tx
+from kitestring.base.transactions.invoices import RecordInvoice
+from kitestring.base.transactions.payments import ClaimPayment
 from kitestring.engine.node import RECEIVABLE_AGE_S
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script

@@ -13,7 +13,7 @@ from kitestring.base.enrolments import account_id_of
 from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.grants import OfferState
 from kitestring.base.outcomes import Enrolled, Granted, Paid, Refused
-from kitestring.base.transactions import SaveBlock, SaveGrant, SaveOffer
+from kitestring.base.transactions.owner import SaveBlock, SaveGrant, SaveOffer
 from kitestring.engine.context import EnrollingHere
 from kitestring.policy.enrolling import EnrollTerms
 from tests.kit.changed import replace

@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import MAX_CONSUMERS, Event, EventKind, Missed
 from kitestring.base.records import Message
-from kitestring.base.transactions import ForgetNews, Tell
+from kitestring.base.transactions.feed import ForgetNews, Tell
 from kitestring.engine.feed import IDLE_MOVE_S, PAGE, Consumer, Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script

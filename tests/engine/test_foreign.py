@@ -13,7 +13,7 @@ from kitestring.base.commands import CallMethod
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import MethodCalled, Outcome, Refused
 from kitestring.base.plugins import Asker, MethodPlugin
-from kitestring.base.transactions import ForgetRefusals
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine.context import Incoming
 from kitestring.engine.foreign import HANDLER_S, MAX_AT_WORK, MAX_RESULT_BYTES
 from tests.kit.clock import virtual

@@ -14,7 +14,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import HoldOrder, InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Paid
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from tests.kit.clock import EPOCH, virtual
 from tests.kit.engine.crossings import Crossings, KilledError

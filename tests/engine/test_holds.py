@@ -15,7 +15,8 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Found, Listed, Refused, TransactionState
 from kitestring.base.records import Message
-from kitestring.base.transactions import Credit, DecideHold, Denied, EndHold, Finished, Stale
+from kitestring.base.transactions.answers import Denied, Finished, Stale
+from kitestring.base.transactions.invoices import Credit, DecideHold, EndHold
 from kitestring.engine import holds as module
 from kitestring.engine.limits import Limits
 from tests.kit.changed import replace

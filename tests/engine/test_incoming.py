@@ -12,7 +12,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState
 from kitestring.base.records import Invoice
-from kitestring.base.transactions import Credit
+from kitestring.base.transactions.invoices import Credit
 from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life, Rig

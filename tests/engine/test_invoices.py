@@ -14,7 +14,10 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, NodeBalance
 from kitestring.base.outcomes import Invoiced
-from kitestring.base.transactions import Prune, RecordInvoice, SaveOffer, Stale
+from kitestring.base.transactions.answers import Stale
+from kitestring.base.transactions.invoices import RecordInvoice
+from kitestring.base.transactions.owner import SaveOffer
+from kitestring.base.transactions.requests import Prune
 from kitestring.engine import shares as shares_module
 from kitestring.engine.context import Incoming
 from kitestring.engine.grants import Grants

@@ -25,7 +25,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.outcomes import Invoiced, OfferGone, OffersListed, OfferTold, Refused
-from kitestring.base.transactions import SaveBlock, SaveOffer
+from kitestring.base.transactions.owner import SaveBlock, SaveOffer
 from kitestring.engine.approvals import MAX_OF_CALLER
 from kitestring.policy import managing
 from kitestring.policy.rates import Rate

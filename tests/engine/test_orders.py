@@ -22,7 +22,7 @@ from kitestring.base.payments import (
     Settled,
     Unknown,
 )
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import SEND_AGAIN_S, Orders
 from kitestring.engine.recovery import recover

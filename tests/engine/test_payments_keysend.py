@@ -17,7 +17,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid

@@ -15,7 +15,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
 from kitestring.base.store import Scope
-from kitestring.base.transactions import RecordPayment
+from kitestring.base.transactions.payments import RecordPayment
 from kitestring.engine.pursuit import answer_late
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual

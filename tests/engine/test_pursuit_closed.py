@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import RecordPayment, ResolvePayment
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script

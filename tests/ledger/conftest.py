@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.base.transactions import Claimed
+from kitestring.base.transactions.answers import Claimed
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import SERVICE, setting

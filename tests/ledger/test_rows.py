@@ -9,10 +9,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import HOLDING, State
 from kitestring.base.store import Scope, Store
-from kitestring.base.transactions import (
-    SaveGrant,
-    SaveOffer,
-)
+from kitestring.base.transactions.owner import SaveGrant, SaveOffer
 from kitestring.ledger.rows import incoming, outgoing
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import open_invoice

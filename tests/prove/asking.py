@@ -16,22 +16,11 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled
 from kitestring.base.records import BUNDLE, Message
 from kitestring.base.shares import ANY, Share
-from kitestring.base.transactions import (
-    Answer,
-    AskOwner,
-    AwaitApproval,
-    ClaimBundle,
-    ClaimPayment,
-    Decide,
-    DecisionStored,
-    Denied,
-    RecordPayment,
-    SaveBlock,
-    SaveGrant,
-    SaveSession,
-    Tx,
-    Write,
-)
+from kitestring.base.transactions.answers import DecisionStored, Denied, Tx
+from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
+from kitestring.base.transactions.owner import SaveBlock, SaveGrant, SaveSession, Write
+from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment, RecordPayment
+from kitestring.base.transactions.requests import Answer
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.ledger.values import claim, hash_of, payment, preimage_of, reply

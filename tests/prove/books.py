@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from kitestring.base.approvals import Approval
 from kitestring.base.grants import Grant, Offer
 from kitestring.base.records import BUNDLE, REPLY, Message, Request
-from kitestring.base.transactions import Answer, ClaimBundle, Prune
+from kitestring.base.transactions.payments import ClaimBundle
+from kitestring.base.transactions.requests import Answer, Prune
 from tests.prove.rows import OPEN, REFUSED, Asked, Key, Made, Paid, Window, Words
 
 

@@ -12,7 +12,8 @@ from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import Msat
 from kitestring.base.records import BUNDLE, Request
 from kitestring.base.shares import Share
-from kitestring.base.transactions import Answer, ClaimBundle, ClaimPayment
+from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment
+from kitestring.base.transactions.requests import Answer
 from kitestring.engine.answers import part_id
 from tests.kit.changed import replace
 from tests.kit.ledger.values import hash_of, preimage_of, reply

@@ -22,7 +22,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat, sat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.payments import State
-from kitestring.base.transactions import SaveOffer, SaveSession
+from kitestring.base.transactions.owner import SaveOffer, SaveSession
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey

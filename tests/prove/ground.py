@@ -16,7 +16,10 @@ from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError
 from kitestring.base.records import NodeView, Request
-from kitestring.base.transactions import Denied, Prune, SaveAccount, SaveGrant, SetSpending, Tx, Write
+from kitestring.base.transactions.answers import Denied, Tx
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant, Write
+from kitestring.base.transactions.requests import Prune
+from kitestring.base.transactions.service import SetSpending
 from kitestring.base.zones import UTC, Zone
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory

@@ -11,19 +11,9 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
 from kitestring.base.records import Message, Request
 from kitestring.base.shares import ANY, Share
-from kitestring.base.transactions import (
-    AlarmHold,
-    ClaimPayment,
-    Credit,
-    DecideHold,
-    EndHold,
-    HoldPayment,
-    Recorded,
-    RecordPayment,
-    ResolvePayment,
-    Tx,
-    WarnHold,
-)
+from kitestring.base.transactions.answers import Recorded, Tx
+from kitestring.base.transactions.invoices import AlarmHold, Credit, DecideHold, EndHold, HoldPayment, WarnHold
+from kitestring.base.transactions.payments import ClaimPayment, RecordPayment, ResolvePayment
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.ledger.values import claim, hash_of, invoice, payment, preimage_of, record_invoice, reply

@@ -13,7 +13,9 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.shares import Share
-from kitestring.base.transactions import Credit, ExpireInvoices, NoteAttempt, SaveOffer, SendAgain
+from kitestring.base.transactions.feed import NoteAttempt
+from kitestring.base.transactions.invoices import Credit, ExpireInvoices
+from kitestring.base.transactions.owner import SaveOffer, SendAgain
 from kitestring.base.webhooks import DeliveryState, WebhookAnswer, after
 from kitestring.ledger.audit.checks import audit
 from tests.kit.clock import STEPS_S

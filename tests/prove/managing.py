@@ -10,7 +10,7 @@ from hypothesis.stateful import invariant, rule
 from kitestring.base.commands import MANAGE_WIRE
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.money import Msat
-from kitestring.base.transactions import EndOffers, SaveGrant, SaveOffer
+from kitestring.base.transactions.owner import EndOffers, SaveGrant, SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.managing import APP, GRANT, LINK, manages
 from tests.kit.ledger.managing import offer as offer_of

@@ -12,15 +12,10 @@ from kitestring.base.destinations import Keysend
 from kitestring.base.grants import OFFER_STEPS, Grant, Offer, OfferState
 from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Message, Payment
 from kitestring.base.shares import Share
-from kitestring.base.transactions import (
-    MAX_DECIDING,
-    MAX_JOINED,
-    AskOwner,
-    AwaitApproval,
+from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
+from kitestring.base.transactions.invoices import MAX_DECIDING, DecideHold
+from kitestring.base.transactions.owner import (
     CheckOffer,
-    ClaimPayment,
-    Decide,
-    DecideHold,
     EndOffers,
     ManageOffers,
     SaveBlock,
@@ -30,6 +25,7 @@ from kitestring.base.transactions import (
     SendAgain,
     Write,
 )
+from kitestring.base.transactions.payments import MAX_JOINED, ClaimPayment
 from tests.kit.changed import replace
 from tests.prove.books import Books
 from tests.prove.rows import ALLOWED, OPEN, Made, Paid, Window

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from kitestring.base.records import BUNDLE, Node, StopCause
-from kitestring.base.transactions import LeaveInvoices, SaveNode, SetSpending
+from kitestring.base.transactions.invoices import LeaveInvoices
+from kitestring.base.transactions.service import SaveNode, SetSpending
 from tests.kit.ledger.values import NODE
 from tests.prove.bundling import Bundling
 from tests.prove.model import Model

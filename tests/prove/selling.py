@@ -9,7 +9,7 @@ from hypothesis.stateful import rule
 
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.grants import Offer, OfferState
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.values import invoice, record_invoice, reply
 from tests.prove.asking import CAREFUL

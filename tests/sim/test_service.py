@@ -22,7 +22,7 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.store import Scope
-from kitestring.base.transactions import ClaimPayment
+from kitestring.base.transactions.payments import ClaimPayment
 from kitestring.codec import bolt11
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed

@@ -33,7 +33,7 @@ from kitestring.base.grants import Grant, Sessions, Strangers, Webhook
 from kitestring.base.money import Msat, sat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
-from kitestring.base.transactions import Write
+from kitestring.base.transactions.owner import Write
 from kitestring.base.zones import UTC
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore

@@ -15,7 +15,8 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
-from kitestring.base.transactions import Committed, Tx
+from kitestring.base.transactions.answers import Tx
+from kitestring.base.transactions.feed import Committed
 from kitestring.base.webhooks import DeliveryState, WebhookDelivery, WebhookLane
 
 #: No message of the outbox is planned to be tried again later than after so many seconds.

@@ -15,7 +15,8 @@ from kitestring.base.commands import MAX_PARTS, freeze
 from kitestring.base.outcomes import Outcome, Received, Refused
 from kitestring.base.records import BUNDLE, RECEIPT, REPLY, Invoice, Message, Request
 from kitestring.base.store import Reads
-from kitestring.base.transactions import Answer, Done, Finished, Refuse, Running, Unstored
+from kitestring.base.transactions.answers import Done, Finished, Running, Unstored
+from kitestring.base.transactions.requests import Answer, Refuse
 from kitestring.engine.context import Context, Incoming
 
 #: Bytes on disk of a refusal without words, measured: its row and its places in the indexes.

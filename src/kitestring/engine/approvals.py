@@ -29,21 +29,18 @@ from kitestring.base.commands import Journaled, freeze, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import Message, Request
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyDecided,
-    AskOwner,
-    AwaitApproval,
     Claimed,
-    ClaimPayment,
-    Decide,
     DecisionStored,
     Denied,
     Finished,
     Running,
-    SaveBlock,
     Stale,
-    Write,
 )
+from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
+from kitestring.base.transactions.owner import SaveBlock, Write
+from kitestring.base.transactions.payments import ClaimPayment
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.forgotten import may_be_paid

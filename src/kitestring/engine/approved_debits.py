@@ -11,7 +11,8 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Granted
 from kitestring.base.records import Request
-from kitestring.base.transactions import ClaimPayment, SaveGrant, Write
+from kitestring.base.transactions.owner import SaveGrant, Write
+from kitestring.base.transactions.payments import ClaimPayment
 from kitestring.engine.approvals import Approvals, as_told_before
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.grants import Grants

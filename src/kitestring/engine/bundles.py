@@ -18,7 +18,8 @@ from kitestring.base.commands import Bundle, Part, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.records import BUNDLE, Request
-from kitestring.base.transactions import ClaimBundle, Denied, EndBundle, Finished, Running
+from kitestring.base.transactions.answers import Denied, Finished, Running
+from kitestring.base.transactions.payments import ClaimBundle, EndBundle
 from kitestring.engine.answers import MAX_REFUSALS, Answers, new_request, part_id, told
 from kitestring.engine.context import Context, Incoming, pauses
 from kitestring.engine.grants import Grants

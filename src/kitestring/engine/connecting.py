@@ -11,7 +11,7 @@ from kitestring.base.commands import Connect
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import SPENDING_METHODS
 from kitestring.base.outcomes import Connected, Refused
-from kitestring.base.transactions import SaveAccount, SaveGrant
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant
 from kitestring.engine.answers import Answers
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import Context, Incoming

@@ -20,7 +20,7 @@ from kitestring.base.plugins import MethodPlugin
 from kitestring.base.ports import Clock, CurrencyRates, Deliver, Encode, Entropy
 from kitestring.base.records import Node
 from kitestring.base.store import Store
-from kitestring.base.transactions import Tx
+from kitestring.base.transactions.answers import Tx
 from kitestring.base.zones import UTC, Zone
 from kitestring.engine.earlier import EarlierLife
 from kitestring.engine.hold_news import HoldNews

@@ -14,7 +14,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.outcomes import Granted, Outcome, Refused
 from kitestring.base.payments import State
-from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running, Stale
+from kitestring.base.transactions.answers import AlreadyPaid, Finished, Joined, Running, Stale
 from kitestring.engine.answers import Answers, unclaimed_request
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming

@@ -10,7 +10,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import OtherNodeError
 from kitestring.base.records import StopCause
 from kitestring.base.store import Totals
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.engine.context import Context
 from kitestring.engine.node import NodeGate, reachable
 

@@ -16,7 +16,8 @@ from kitestring.base.enrolments import LABEL, LABEL_DIGITS, Enrolment, account_i
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.outcomes import Enrolled, Refused
-from kitestring.base.transactions import Claimed, Denied, EnrollKey, Finished, Running, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.owner import EnrollKey
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.policy.enrolling import CLOSED, refuse_enrolment

@@ -16,7 +16,7 @@ from kitestring.base.events import Event, EventKind, Missed
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message
 from kitestring.base.store import Store
-from kitestring.base.transactions import Committed, Tell
+from kitestring.base.transactions.feed import Committed, Tell
 
 #: Rows read in one go: about a millisecond.
 PAGE: Final = 200

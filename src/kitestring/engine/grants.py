@@ -5,7 +5,7 @@ from __future__ import annotations
 from kitestring.base.events import GRANT_CHANGES
 from kitestring.base.grants import Grant
 from kitestring.base.store import Store
-from kitestring.base.transactions import Committed
+from kitestring.base.transactions.feed import Committed
 
 
 class Grants:

@@ -19,7 +19,7 @@ from kitestring.base.money import ZERO
 from kitestring.base.node import NodeInvoiceState
 from kitestring.base.payments import Failed, FailureReason, Settled
 from kitestring.base.records import Invoice, Payment
-from kitestring.base.transactions import HoldPayment
+from kitestring.base.transactions.invoices import HoldPayment
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.node import reachable
 

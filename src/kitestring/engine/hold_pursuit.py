@@ -21,7 +21,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.records import Invoice
-from kitestring.base.transactions import AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
+from kitestring.base.transactions.invoices import AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.hold_places import HoldPlaces

@@ -14,7 +14,9 @@ from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import HoldEnded, Refused
 from kitestring.base.payments import OPEN, preimage_fits
 from kitestring.base.records import Invoice, Request
-from kitestring.base.transactions import Claimed, Committed, DecideHold, Denied, Finished, HoldPayment, Running, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.feed import Committed
+from kitestring.base.transactions.invoices import DecideHold, HoldPayment
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants

@@ -14,7 +14,8 @@ from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
-from kitestring.base.transactions import Credit, ExpireInvoices, LeaveInvoices, More, ParkSettlement
+from kitestring.base.transactions.answers import More
+from kitestring.base.transactions.invoices import Credit, ExpireInvoices, LeaveInvoices, ParkSettlement
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.drift import Drift

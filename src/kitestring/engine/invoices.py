@@ -32,14 +32,8 @@ from kitestring.base.outcomes import Direction, Invoiced, Refused, Transaction, 
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
 from kitestring.base.shares import have_room
-from kitestring.base.transactions import (
-    Claimed,
-    Denied,
-    Finished,
-    RecordInvoice,
-    Running,
-    Stale,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.invoices import RecordInvoice
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants

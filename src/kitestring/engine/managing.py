@@ -31,18 +31,8 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.outcomes import OfferGone, OffersListed, OfferTold, Outcome, Refused
 from kitestring.base.store import OffersOf
-from kitestring.base.transactions import (
-    CheckOffer,
-    Claimed,
-    Denied,
-    Finished,
-    ManageOffers,
-    Running,
-    SaveGrant,
-    SaveOffer,
-    Stale,
-    Write,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.owner import CheckOffer, ManageOffers, SaveGrant, SaveOffer, Write
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming

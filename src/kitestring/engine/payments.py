@@ -17,19 +17,18 @@ from kitestring.base.outcomes import Direction, Refused, TransactionState
 from kitestring.base.payments import HOLDING, OPEN, IllegalStepError
 from kitestring.base.records import Charge, NodeView, Payment, Request
 from kitestring.base.store import Scope
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyDecided,
     AlreadyPaid,
     Claimed,
-    ClaimPayment,
     DecisionStored,
     Denied,
     Finished,
     Joined,
-    ResolvePayment,
     Running,
     Stale,
 )
+from kitestring.base.transactions.payments import ClaimPayment, ResolvePayment
 from kitestring.base.zones import Zone
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage

@@ -42,7 +42,8 @@ from kitestring.base.payments import (
     Unknown,
 )
 from kitestring.base.records import Message, Payment, Request
-from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
+from kitestring.base.transactions.answers import InvoiceNotOpen
+from kitestring.base.transactions.payments import RecordPayment
 from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again, why_not_inside

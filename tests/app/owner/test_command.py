@@ -13,7 +13,7 @@ from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
-from kitestring.base.transactions import Execute, SaveGrant
+from kitestring.base.transactions.owner import Execute, SaveGrant
 from tests.kit.app.desk import Heard, real_desk
 from tests.kit.changed import replace
 from tests.kit.clock import virtual

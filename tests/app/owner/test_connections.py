@@ -16,7 +16,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Info
-from kitestring.base.transactions import NoteUses
+from kitestring.base.transactions.service import NoteUses
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.policy.presets import PRESETS

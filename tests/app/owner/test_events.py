@@ -15,7 +15,8 @@ from kitestring.app.owner.events import EventsParams, events
 from kitestring.app.owner.params import npub
 from kitestring.base.budgets import Budget
 from kitestring.base.money import Msat, sat
-from kitestring.base.transactions import ForgetNews, SetSpending
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.service import SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.desk import Office
 from tests.kit.engine.rig import AMOUNT

@@ -11,7 +11,7 @@ from kitestring.app.owner import node as control_node
 from kitestring.base.commands import MakeHoldInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.transactions import SaveNode
+from kitestring.base.transactions.service import SaveNode
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
 

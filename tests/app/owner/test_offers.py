@@ -15,7 +15,7 @@ from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.money import sat
-from kitestring.base.transactions import SaveGrant, SaveOffer
+from kitestring.base.transactions.owner import SaveGrant, SaveOffer
 from kitestring.codec.pointers import Noffer, PriceType, decode, encode
 from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office

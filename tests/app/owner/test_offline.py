@@ -15,7 +15,7 @@ from kitestring.app.owner.table import TABLE
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer
-from kitestring.base.transactions import SaveGrant, SaveOffer, Write
+from kitestring.base.transactions.owner import SaveGrant, SaveOffer, Write
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.desk import OWNER
 from tests.kit.changed import replace

@@ -12,7 +12,7 @@ from kitestring.app.owner.node_audit import Findings
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from tests.kit.app.desk import Office
 
 

@@ -15,7 +15,8 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant, Offer, Webhook
 from kitestring.base.node import FindingState
 from kitestring.base.rights import Right
-from kitestring.base.transactions import NoteAttempt, SaveGrant, SaveOffer
+from kitestring.base.transactions.feed import NoteAttempt
+from kitestring.base.transactions.owner import SaveGrant, SaveOffer
 from kitestring.base.webhooks import DeliveryState, WebhookAnswer, after
 from tests.kit.app.desk import OPEN_HOST, Office
 from tests.kit.app.receiver import WebDouble

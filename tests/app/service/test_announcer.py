@@ -28,7 +28,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag

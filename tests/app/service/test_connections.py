@@ -22,7 +22,10 @@ from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
-from kitestring.base.transactions import Claimed, Execute, ForgetNews, NoteUses, SaveGrant
+from kitestring.base.transactions.answers import Claimed
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.owner import Execute, SaveGrant
+from kitestring.base.transactions.service import NoteUses
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds

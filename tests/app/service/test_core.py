@@ -17,7 +17,7 @@ from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant, Offer
-from kitestring.base.transactions import SaveGrant, SaveOffer
+from kitestring.base.transactions.owner import SaveGrant, SaveOffer
 from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds

@@ -15,7 +15,7 @@ from kitestring.app.service import courier
 from kitestring.app.service.courier import LOOK_S, OF_ONE_OFFER, PLACES, TO_ONE_HOST, Courier
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.grants import Offer, Webhook
-from kitestring.base.transactions import SaveOffer, SendAgain
+from kitestring.base.transactions.owner import SaveOffer, SendAgain
 from kitestring.base.webhooks import GIVE_UP_S, PAUSES_S, DeliveryState, WebhookDelivery
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.transport.fetch import MAX_AT_ONCE, FetchCaps, Fetcher

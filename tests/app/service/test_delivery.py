@@ -15,7 +15,7 @@ from kitestring.app.service.routes import REPLY_GIVE_UP_S
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message
 from kitestring.base.store import LONGEST_RETRY_S
-from kitestring.base.transactions import Committed, MarkSent, Tell
+from kitestring.base.transactions.feed import Committed, MarkSent, Tell
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.door import Door
 from tests.kit.clock import virtual

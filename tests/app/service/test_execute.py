@@ -12,7 +12,8 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import NodeView
-from kitestring.base.transactions import Claimed, SaveAccount, SaveGrant, Transfer
+from kitestring.base.transactions.answers import Claimed
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant, Transfer
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import claim, payment, request
 

@@ -14,7 +14,7 @@ from kitestring.base.commands import Debit
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Granted, Paid, Refused
-from kitestring.base.transactions import ForgetRefusals
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.nostr.event import first_tag, sign_event
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import thaw

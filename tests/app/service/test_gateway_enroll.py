@@ -8,7 +8,7 @@ import pytest
 
 from kitestring.base.approvals import Block
 from kitestring.base.enrolments import account_id_of
-from kitestring.base.transactions import SaveBlock
+from kitestring.base.transactions.owner import SaveBlock
 from kitestring.codec import pointers
 from kitestring.codec.pointers import Ndebit, Nmanage, Noffer
 from kitestring.crypto.keys import SecretKey

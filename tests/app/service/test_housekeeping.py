@@ -15,7 +15,8 @@ from kitestring.app.service.housekeeping import (
     prune_daily,
 )
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import Answer, ForgetNews, Prune
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.requests import Answer, Prune
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life

@@ -7,7 +7,7 @@ import itertools
 
 from kitestring.app.service.last_uses import STORE_EVERY_S, STORED_AGE_S, LastUses
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import NoteUses
+from kitestring.base.transactions.service import NoteUses
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life
 

@@ -19,7 +19,8 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.records import LOG, Message
-from kitestring.base.transactions import ForgetNews, SetSpending
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.service import SetSpending
 from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life, Rig

@@ -15,7 +15,7 @@ from kitestring.app.service.execute import execute
 from kitestring.app.service.own_relay import NO_RELAY, own_relay, own_relays, relays_of
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay import server
 from kitestring.relay.limits import Limits

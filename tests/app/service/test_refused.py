@@ -11,7 +11,7 @@ from kitestring.app.home.config import RequestRates
 from kitestring.app.service import refused as module
 from kitestring.app.service.housekeeping import UNSENT_S
 from kitestring.app.service.refused import RefusedStrangers
-from kitestring.base.transactions import ForgetRefusals
+from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine import answers
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event

@@ -28,7 +28,9 @@ from kitestring.app.service.relay_witness import (
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Generation, Message, StopCause
-from kitestring.base.transactions import Claimed, Denied, SetSpending, Tell
+from kitestring.base.transactions.answers import Claimed, Denied
+from kitestring.base.transactions.feed import Tell
+from kitestring.base.transactions.service import SetSpending
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore

@@ -9,7 +9,7 @@ from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.grants import Offer, OfferState
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from tests.kit.app.door import Door, code, door
 from tests.kit.clock import ManualClock
 from tests.kit.engine.rig import Life

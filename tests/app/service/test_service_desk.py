@@ -20,7 +20,7 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.payments import State
 from kitestring.base.records import Payment
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.engine.limits import Limits
 from tests.kit.app.desk import real_desk
 from tests.kit.changed import replace

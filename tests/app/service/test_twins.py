@@ -15,7 +15,7 @@ import pytest
 from kitestring.app.service.twins import AT_ONCE, D_TAG, LOOK_S, Twins
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds

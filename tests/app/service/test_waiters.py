@@ -6,7 +6,7 @@ import asyncio
 
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.records import REPLY, Message, Outgoing
-from kitestring.base.transactions import Committed
+from kitestring.base.transactions.feed import Committed
 
 ANSWER = Message("asked", REPLY, b"text", b"event", 1)
 

@@ -13,7 +13,8 @@ from kitestring.app.home.marker import read_marker
 from kitestring.app.service.witness import Witness
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import Claimed, Denied, SetSpending
+from kitestring.base.transactions.answers import Claimed, Denied
+from kitestring.base.transactions.service import SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.clock import VirtualClock
 from tests.kit.ledger.values import NOW, SERVICE, answered, claim, setting, settle

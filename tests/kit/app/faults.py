@@ -22,7 +22,8 @@ from kitestring.base.destinations import Keysend
 from kitestring.base.node import Settlement
 from kitestring.base.payments import NeverSeen, Unknown
 from kitestring.base.records import BUNDLE, NOTIFICATION, Generation
-from kitestring.base.transactions import Claimed, DecideHold
+from kitestring.base.transactions.answers import Claimed
+from kitestring.base.transactions.invoices import DecideHold
 from kitestring.crypto import nip44
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.house import House

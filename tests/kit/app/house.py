@@ -40,7 +40,7 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.node import PayOrder
 from kitestring.base.records import Message, Payment
-from kitestring.base.transactions import SaveGrant, Write
+from kitestring.base.transactions.owner import SaveGrant, Write
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare

@@ -10,7 +10,7 @@ from kitestring.base.commands import DEBITS_WIRE, Debit
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.engine.answers import new_request, unclaimed_request
 from kitestring.engine.context import Incoming
 from kitestring.nostr import kinds

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from kitestring.base.node import Backend, HoldOrder, InvoiceOrder, PayOrder, Settlement
-from kitestring.base.transactions import Tx
+from kitestring.base.transactions.answers import Tx
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.in_step import keep_in_step
 

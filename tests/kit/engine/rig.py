@@ -35,7 +35,9 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import CurrencyRates, Encoded
 from kitestring.base.records import RECEIPT, REPLY, Message, Node, NodeView, Request
-from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
+from kitestring.base.transactions.answers import Claimed
+from kitestring.base.transactions.owner import Execute, SaveAccount, SaveGrant, SaveOffer, Transfer, Write
+from kitestring.base.transactions.service import SaveNode
 from kitestring.base.zones import UTC, Zone
 from kitestring.engine.context import Context, EnrollingHere, Incoming, NoRates
 from kitestring.engine.engine import Engine

@@ -5,7 +5,9 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
-from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, SaveSession, Tx
+from kitestring.base.transactions.answers import Tx
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant, SaveSession
+from kitestring.base.transactions.payments import ResolvePayment
 from tests.kit.changed import replace
 from tests.kit.ledger.enrolling import enroll
 from tests.kit.ledger.holding import decide, end, hold, record_hold

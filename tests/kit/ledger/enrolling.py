@@ -6,7 +6,7 @@ from typing import Any
 
 from kitestring.base.enrolments import LABEL, Enrolment, account_id_of
 from kitestring.base.grants import Account, Grant, Offer
-from kitestring.base.transactions import EnrollKey
+from kitestring.base.transactions.owner import EnrollKey
 from tests.kit.changed import replace
 from tests.kit.ledger.values import NOW, reply, request
 

@@ -7,15 +7,8 @@ from typing import Any
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
 from kitestring.base.records import Invoice, Message, Request
-from kitestring.base.transactions import (
-    AlarmHold,
-    ClaimPayment,
-    DecideHold,
-    EndHold,
-    HoldPayment,
-    RecordInvoice,
-    WarnHold,
-)
+from kitestring.base.transactions.invoices import AlarmHold, DecideHold, EndHold, HoldPayment, RecordInvoice, WarnHold
+from kitestring.base.transactions.payments import ClaimPayment
 from tests.kit.ledger.values import NODE, NOW, claim, hash_of, invoice, payment, preimage_of, record_invoice, request
 
 DEADLINE = 1_144

@@ -6,7 +6,7 @@ from typing import Any
 
 from kitestring.base.commands import MANAGE_WIRE
 from kitestring.base.grants import Grant, Offer
-from kitestring.base.transactions import CheckOffer, ManageOffers, SaveOffer
+from kitestring.base.transactions.owner import CheckOffer, ManageOffers, SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.values import NOW, reply, request
 

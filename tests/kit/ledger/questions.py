@@ -10,7 +10,8 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Message, Payment, Request
-from kitestring.base.transactions import AskOwner, ClaimPayment, Decide
+from kitestring.base.transactions.approvals import AskOwner, Decide
+from kitestring.base.transactions.payments import ClaimPayment
 from kitestring.base.zones import UTC
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace

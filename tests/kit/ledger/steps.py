@@ -8,12 +8,9 @@ from pathlib import Path
 from kitestring.base.payments import State
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Claimed,
-    ClaimPayment,
-    MarkSent,
-    ResolvePayment,
-)
+from kitestring.base.transactions.answers import Claimed
+from kitestring.base.transactions.feed import MarkSent
+from kitestring.base.transactions.payments import ClaimPayment, ResolvePayment
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
 from tests.kit.changed import replace

@@ -11,18 +11,10 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
 from kitestring.base.shares import Share
-from kitestring.base.transactions import (
-    ClaimPayment,
-    Credit,
-    Execute,
-    RecordInvoice,
-    RecordPayment,
-    Refuse,
-    SaveAccount,
-    SaveGrant,
-    Transfer,
-    Write,
-)
+from kitestring.base.transactions.invoices import Credit, RecordInvoice
+from kitestring.base.transactions.owner import Execute, SaveAccount, SaveGrant, Transfer, Write
+from kitestring.base.transactions.payments import ClaimPayment, RecordPayment
+from kitestring.base.transactions.requests import Refuse
 from tests.kit.changed import replace
 
 SERVICE = "5e" * 32

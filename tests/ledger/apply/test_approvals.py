@@ -21,27 +21,22 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Settled
 from kitestring.base.records import Message
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyDecided,
     AlreadyPaid,
-    Answer,
-    AskOwner,
-    AwaitApproval,
     Claimed,
-    ClaimPayment,
     DecisionStored,
     Denied,
     Done,
     Finished,
     Joined,
-    Prune,
-    RecordPayment,
     Running,
-    SaveBlock,
-    SaveGrant,
-    SaveSession,
     Stale,
 )
+from kitestring.base.transactions.approvals import AskOwner, AwaitApproval
+from kitestring.base.transactions.owner import SaveBlock, SaveGrant, SaveSession
+from kitestring.base.transactions.payments import ClaimPayment, RecordPayment
+from kitestring.base.transactions.requests import Answer, Prune
 from tests.kit.changed import replace
 from tests.kit.ledger.questions import (
     ALICE,

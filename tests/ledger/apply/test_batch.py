@@ -8,14 +8,10 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Answer,
-    Claimed,
-    Denied,
-    ExpireInvoices,
-    Recorded,
-    Tell,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Recorded
+from kitestring.base.transactions.feed import Tell
+from kitestring.base.transactions.invoices import ExpireInvoices
+from kitestring.base.transactions.requests import Answer
 from kitestring.ledger.apply.batch import message_id, message_number
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import batch, open_invoice, overdraw, owned

@@ -14,10 +14,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Charge
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Claimed,
-    Denied,
-)
+from kitestring.base.transactions.answers import Claimed, Denied
 from kitestring.base.zones import UTC, Zone
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.policy.budget import charges, oldest

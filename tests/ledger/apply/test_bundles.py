@@ -8,18 +8,9 @@ import pytest
 
 from kitestring.base.errors import Reason
 from kitestring.base.records import BUNDLE, REPLY, Message
-from kitestring.base.transactions import (
-    Answer,
-    ClaimBundle,
-    Claimed,
-    Denied,
-    Done,
-    EndBundle,
-    Finished,
-    ForgetRefusals,
-    Prune,
-    Running,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running
+from kitestring.base.transactions.payments import ClaimBundle, EndBundle
+from kitestring.base.transactions.requests import Answer, ForgetRefusals, Prune
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace

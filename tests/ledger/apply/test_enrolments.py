@@ -12,7 +12,8 @@ from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import OfferState
 from kitestring.base.store import Store
-from kitestring.base.transactions import Claimed, Denied, Finished, SaveBlock, SaveOffer, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Stale
+from kitestring.base.transactions.owner import SaveBlock, SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.enrolling import NEWCOMER, enroll, enrolment
 from tests.kit.ledger.values import execute, reply

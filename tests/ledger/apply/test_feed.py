@@ -11,16 +11,10 @@ from kitestring.base.events import Missed
 from kitestring.base.grants import Grant
 from kitestring.base.records import LOG, Message
 from kitestring.base.store import LONGEST_RETRY_S, Store
-from kitestring.base.transactions import (
-    Answer,
-    Done,
-    Execute,
-    ForgetNews,
-    MarkSent,
-    More,
-    SaveGrant,
-    Tell,
-)
+from kitestring.base.transactions.answers import Done, More
+from kitestring.base.transactions.feed import ForgetNews, MarkSent, Tell
+from kitestring.base.transactions.owner import Execute, SaveGrant
+from kitestring.base.transactions.requests import Answer
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import all_sent

@@ -11,22 +11,21 @@ from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.payments import Failed, FailureReason
 from kitestring.base.records import Invoice
 from kitestring.base.shares import Share
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     Claimed,
     Credited,
     Denied,
     Done,
-    ExpireInvoices,
     Finished,
     InvoiceNotOpen,
-    LeaveInvoices,
-    Prune,
     Recorded,
-    RecordPayment,
     Running,
-    SaveGrant,
     Stale,
 )
+from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices
+from kitestring.base.transactions.owner import SaveGrant
+from kitestring.base.transactions.payments import RecordPayment
+from kitestring.base.transactions.requests import Prune
 from kitestring.ledger.apply import holds as module
 from tests.kit.changed import replace
 from tests.kit.ledger.holding import DEADLINE, alarm, claim_inside, decide, end, hold, hold_invoice, record_hold, warn

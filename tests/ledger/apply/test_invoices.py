@@ -13,22 +13,10 @@ from kitestring.base.money import Msat
 from kitestring.base.records import Invoice, Node
 from kitestring.base.shares import Share
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    AlreadyCredited,
-    Claimed,
-    Credited,
-    Denied,
-    Done,
-    ExpireInvoices,
-    Finished,
-    LeaveInvoices,
-    More,
-    ParkSettlement,
-    RecordInvoice,
-    SaveNode,
-    SaveOffer,
-    Stale,
-)
+from kitestring.base.transactions.answers import AlreadyCredited, Claimed, Credited, Denied, Done, Finished, More, Stale
+from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices, ParkSettlement, RecordInvoice
+from kitestring.base.transactions.owner import SaveOffer
+from kitestring.base.transactions.service import SaveNode
 from kitestring.ledger.audit.checks import audit
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import balance, internal, open_invoice

@@ -9,7 +9,9 @@ import pytest
 from kitestring.base.approvals import Block
 from kitestring.base.errors import Reason
 from kitestring.base.store import OffersOf, Store
-from kitestring.base.transactions import Claimed, Denied, Finished, Prune, SaveBlock, SaveGrant, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Stale
+from kitestring.base.transactions.owner import SaveBlock, SaveGrant
+from kitestring.base.transactions.requests import Prune
 from tests.kit.changed import replace
 from tests.kit.ledger.managing import APP, GRANT, LINK, manages, offer
 from tests.kit.ledger.values import NOW, execute, reply, request

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kitestring.base.errors import KitestringError
 from kitestring.base.payments import State
-from kitestring.base.transactions import Claimed, Recorded
+from kitestring.base.transactions.answers import Claimed, Recorded
 from kitestring.ledger.apply.memory import REMEMBERED, Memory, Reservation
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import NOW, answered, charge, claim, lose, payment, settle

@@ -12,7 +12,8 @@ import pytest
 from kitestring.base.errors import Reason
 from kitestring.base.grants import OfferState
 from kitestring.base.store import OffersOf, Store
-from kitestring.base.transactions import Claimed, Denied, EndOffers, SaveGrant, SaveOffer, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Stale
+from kitestring.base.transactions.owner import EndOffers, SaveGrant, SaveOffer
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.ledger.managing import APP, GRANT, LINK, manages, offer

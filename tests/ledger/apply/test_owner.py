@@ -9,18 +9,9 @@ from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
 from kitestring.base.records import Generation, NodeView, Stop, StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Claimed,
-    Denied,
-    Execute,
-    Finished,
-    SaveAccount,
-    SaveGrant,
-    SaveOffer,
-    SetSpending,
-    Stale,
-    Write,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Stale
+from kitestring.base.transactions.owner import Execute, SaveAccount, SaveGrant, SaveOffer, Write
+from kitestring.base.transactions.service import SetSpending
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import balance
 from tests.kit.ledger.values import (

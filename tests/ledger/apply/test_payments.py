@@ -14,26 +14,23 @@ from kitestring.base.payments import IllegalStepError, Settled, State
 from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.shares import Share
 from kitestring.base.store import Places, Store
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyPaid,
-    Answer,
     Claimed,
-    ClaimPayment,
     Denied,
     Done,
     Finished,
     InvoiceNotOpen,
     Joined,
     Recorded,
-    RecordPayment,
-    ResolvePayment,
     Running,
-    SaveAccount,
-    SaveGrant,
-    SetSpending,
     Stale,
     Tx,
 )
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant
+from kitestring.base.transactions.payments import ClaimPayment, RecordPayment, ResolvePayment
+from kitestring.base.transactions.requests import Answer
+from kitestring.base.transactions.service import SetSpending
 from tests.kit.changed import replace
 from tests.kit.ledger.enrolling import enroll, enrolment
 from tests.kit.ledger.steps import balance, internal, open_invoice, state_of

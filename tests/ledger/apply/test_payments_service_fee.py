@@ -16,7 +16,8 @@ from kitestring.base.outcomes import Direction
 from kitestring.base.payments import Settled, State
 from kitestring.base.records import Payment
 from kitestring.base.store import Scope, Store
-from kitestring.base.transactions import Claimed, Denied, Recorded, RecordPayment, ResolvePayment
+from kitestring.base.transactions.answers import Claimed, Denied, Recorded
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
 from kitestring.ledger.apply.truth import MAX_SUM
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.steps import balance, open_invoice

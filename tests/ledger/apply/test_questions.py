@@ -15,20 +15,10 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Answer,
-    AwaitApproval,
-    Claimed,
-    Decide,
-    DecisionStored,
-    Denied,
-    Done,
-    Finished,
-    ForgetRefusals,
-    SaveGrant,
-    SaveQuestion,
-    Stale,
-)
+from kitestring.base.transactions.answers import Claimed, DecisionStored, Denied, Done, Finished, Stale
+from kitestring.base.transactions.approvals import AwaitApproval, Decide
+from kitestring.base.transactions.owner import SaveGrant, SaveQuestion
+from kitestring.base.transactions.requests import Answer, ForgetRefusals
 from kitestring.ledger.audit.checks import audit
 from tests.kit.changed import replace
 from tests.kit.ledger.questions import CHARGER, approve, asked, asks, debit, deny

@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.store import Store
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import internal
 from tests.kit.ledger.values import answered, credit, execute, invoice, record_invoice, settle

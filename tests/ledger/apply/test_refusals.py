@@ -13,20 +13,11 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.store import Store, Unclaimed
-from kitestring.base.transactions import (
-    Claimed,
-    ClaimPayment,
-    Denied,
-    Done,
-    Finished,
-    ForgetRefusals,
-    MarkSent,
-    More,
-    Prune,
-    Running,
-    SaveGrant,
-    Unstored,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, More, Running, Unstored
+from kitestring.base.transactions.feed import MarkSent
+from kitestring.base.transactions.owner import SaveGrant
+from kitestring.base.transactions.payments import ClaimPayment
+from kitestring.base.transactions.requests import ForgetRefusals, Prune
 from kitestring.ledger.apply import refusals
 from kitestring.ledger.apply.refusals import MOST_AHEAD_S
 from kitestring.ledger.audit.checks import audit

@@ -5,18 +5,9 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Answer,
-    Claimed,
-    Denied,
-    Done,
-    ExpireInvoices,
-    Finished,
-    LeaveInvoices,
-    More,
-    Prune,
-    Running,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, More, Running
+from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices
+from kitestring.base.transactions.requests import Answer, Prune
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import open_invoice
 from tests.kit.ledger.values import (

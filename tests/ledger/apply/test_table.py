@@ -8,14 +8,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from kitestring.base import transactions
-from kitestring.base.transactions import Tx
+from kitestring.base.transactions.answers import Tx
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.table import APPLY
+from tests.kit.transactions import files, transactions_of
 
-TRANSACTIONS = {
-    one for one in vars(transactions).values() if isinstance(one, type) and issubclass(one, Tx) and one is not Tx
-}
+TRANSACTIONS = {tx for file in files() for tx in transactions_of(file)}
 
 
 def members(kind: Any) -> set[type]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.store import Store
-from kitestring.base.transactions import Denied, SaveAccount, SaveGrant, Stale
+from kitestring.base.transactions.answers import Denied, Stale
+from kitestring.base.transactions.owner import SaveAccount, SaveGrant
 from tests.kit.ledger.values import NOW, execute, move
 
 

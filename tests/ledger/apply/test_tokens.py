@@ -8,7 +8,9 @@ from kitestring.base.approvals import DebitSession
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.store import Store
-from kitestring.base.transactions import Claimed, Denied, Done, More, Prune, SaveSession
+from kitestring.base.transactions.answers import Claimed, Denied, Done, More
+from kitestring.base.transactions.owner import SaveSession
+from kitestring.base.transactions.requests import Prune
 from tests.kit.ledger.values import NOW, claim, execute, request
 
 

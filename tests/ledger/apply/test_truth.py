@@ -8,15 +8,10 @@ from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import Failed, State
 from kitestring.base.records import Node
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    AlreadyCredited,
-    Credit,
-    Credited,
-    NotCredited,
-    RecordPayment,
-    ResolvePayment,
-    SaveNode,
-)
+from kitestring.base.transactions.answers import AlreadyCredited, Credited, NotCredited
+from kitestring.base.transactions.invoices import Credit
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
+from kitestring.base.transactions.service import SaveNode
 from kitestring.ledger.apply.truth import MAX_WORDS_CHARS, words
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import balance, open_invoice, state_of

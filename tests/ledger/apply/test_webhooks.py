@@ -11,19 +11,9 @@ from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Grant, Offer, OfferState, Webhook
 from kitestring.base.store import Store
-from kitestring.base.transactions import (
-    Claimed,
-    Committed,
-    Denied,
-    Done,
-    Execute,
-    ForgetNews,
-    More,
-    NoteAttempt,
-    SaveGrant,
-    SaveOffer,
-    SendAgain,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Done, More
+from kitestring.base.transactions.feed import Committed, ForgetNews, NoteAttempt
+from kitestring.base.transactions.owner import Execute, SaveGrant, SaveOffer, SendAgain
 from kitestring.base.webhooks import (
     ALARM_AGAIN_S,
     KEEP_FAILED_S,

@@ -6,7 +6,7 @@ import pytest
 
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
-from kitestring.base.transactions import ResolvePayment
+from kitestring.base.transactions.payments import ResolvePayment
 from kitestring.ledger.audit.node import Books, books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace

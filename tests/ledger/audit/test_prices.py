@@ -11,7 +11,7 @@ import pytest
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.grants import Offer
 from kitestring.base.money import sat
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import NOW, SERVICE, execute, invoice, record_invoice

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.grants import Offer, Webhook
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.subject import Violation
 from kitestring.ledger.sqlite.store import SqliteStore

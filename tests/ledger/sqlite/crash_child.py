@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from kitestring.base.transactions import Claimed
+from kitestring.base.transactions.answers import Claimed
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import SERVICE, answered, claim, payment, setting, settle
 

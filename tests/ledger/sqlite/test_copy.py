@@ -13,7 +13,8 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import State
 from kitestring.base.records import Stop, StopCause
-from kitestring.base.transactions import Claimed, Denied, SetSpending
+from kitestring.base.transactions.answers import Claimed, Denied
+from kitestring.base.transactions.service import SetSpending
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import copy as copy_module
 from kitestring.ledger.sqlite.copy import copy_ledger

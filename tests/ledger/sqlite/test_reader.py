@@ -17,17 +17,12 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Settled
 from kitestring.base.records import Message
 from kitestring.base.store import Scope, Store
-from kitestring.base.transactions import (
-    Answer,
-    ExpireInvoices,
-    ForgetNews,
-    Prune,
-    RecordPayment,
-    ResolvePayment,
-    SaveGrant,
-    Tell,
-    Tx,
-)
+from kitestring.base.transactions.answers import Tx
+from kitestring.base.transactions.feed import ForgetNews, Tell
+from kitestring.base.transactions.invoices import ExpireInvoices
+from kitestring.base.transactions.owner import SaveGrant
+from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
+from kitestring.base.transactions.requests import Answer, Prune
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.reader import LIST_LIMIT
 from kitestring.ledger.sqlite.store import SqliteStore

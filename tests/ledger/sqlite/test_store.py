@@ -16,7 +16,8 @@ from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.grants import Account
 from kitestring.base.invoices import TRANSITIONS, InvoiceState
 from kitestring.base.payments import State
-from kitestring.base.transactions import Claimed, Denied, SaveAccount
+from kitestring.base.transactions.answers import Claimed, Denied
+from kitestring.base.transactions.owner import SaveAccount
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import (

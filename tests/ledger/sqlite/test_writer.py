@@ -10,18 +10,10 @@ import pytest
 
 from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.payments import IllegalStepError
-from kitestring.base.transactions import (
-    Claimed,
-    Denied,
-    ExpireInvoices,
-    ForgetNews,
-    ForgetRefusals,
-    LeaveInvoices,
-    Prune,
-    Recorded,
-    Running,
-    Tx,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Recorded, Running, Tx
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices
+from kitestring.base.transactions.requests import ForgetRefusals, Prune
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import writer as writer_module
 from kitestring.ledger.sqlite.store import SqliteStore

@@ -17,7 +17,7 @@ from kitestring.base.enrolments import account_id_of, enrolled_key, is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account
 from kitestring.base.money import Msat
-from kitestring.base.transactions import SaveAccount, Transfer
+from kitestring.base.transactions.owner import SaveAccount, Transfer
 
 #: The beginning of a public key as people see it.
 NPUB: Final = "npub1"

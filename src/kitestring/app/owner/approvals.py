@@ -47,7 +47,7 @@ from kitestring.base.money import MAX_WHOLE
 from kitestring.base.payments import State
 from kitestring.base.records import Payment
 from kitestring.base.text import one_line
-from kitestring.base.transactions import SaveBlock
+from kitestring.base.transactions.owner import SaveBlock
 from kitestring.codec.json import dumps
 
 #: Questions in one answer; more cannot be open at once.

@@ -34,7 +34,7 @@ from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.rights import Right
-from kitestring.base.transactions import Write
+from kitestring.base.transactions.owner import Write
 from kitestring.codec.json import dumps
 from kitestring.policy.access import refuse_gift
 

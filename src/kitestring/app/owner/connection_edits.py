@@ -28,7 +28,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 
 
 class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -16,7 +16,7 @@ from kitestring.base.approvals import DECIDE_WITHIN_S, Approval, ApprovalKind
 from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import Connect, freeze
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import SaveQuestion
+from kitestring.base.transactions.owner import SaveQuestion
 from kitestring.codec.wallet_auth import MAX_LENGTH, Renewal, WalletAuth, decode_wallet_auth
 
 #: As many random bytes as every question has.

@@ -35,7 +35,7 @@ from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.rights import Right
 from kitestring.base.store import Places
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.codec.deep_link import MAX_LENGTH as MAX_DEEP_LINK_CHARS
 from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify

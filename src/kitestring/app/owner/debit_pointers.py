@@ -32,7 +32,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Sessions, Strangers
 from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.payments import State
-from kitestring.base.transactions import SaveGrant, SaveSession
+from kitestring.base.transactions.owner import SaveGrant, SaveSession
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Ndebit, decode, encode
 from kitestring.transport.guard import normalise

@@ -20,7 +20,7 @@ from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.codec.nip19 import MAX_LENGTH
 
 

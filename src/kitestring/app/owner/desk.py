@@ -24,7 +24,7 @@ from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import NodeView, Payment, StopCause
 from kitestring.base.store import Reads
-from kitestring.base.transactions import Write
+from kitestring.base.transactions.owner import Write
 from kitestring.base.webhooks import WebhookAnswer
 from kitestring.base.zones import Zone
 from kitestring.client.payable import Payable, Terms

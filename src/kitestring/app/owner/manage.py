@@ -19,7 +19,7 @@ from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import MANAGE_WIRE, OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.transactions import EndOffers, SaveGrant, Write
+from kitestring.base.transactions.owner import EndOffers, SaveGrant, Write
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Nmanage, decode, encode
 from kitestring.policy.managing import MAX_OFFERS

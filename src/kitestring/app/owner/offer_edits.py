@@ -18,7 +18,7 @@ from kitestring.app.owner.params import AmountMsat, Currency, Name, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Pricing, Webhook
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions.owner import SaveOffer
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS
 from kitestring.wire.offer_code import noffer_of

@@ -25,7 +25,7 @@ from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.money import Msat
-from kitestring.base.transactions import CheckOffer, SaveOffer, Write
+from kitestring.base.transactions.owner import CheckOffer, SaveOffer, Write
 from kitestring.base.webhooks import MAX_WEBHOOK_CHARS
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, decode

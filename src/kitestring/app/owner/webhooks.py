@@ -16,7 +16,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.node import Finding, FindingState
-from kitestring.base.transactions import SendAgain
+from kitestring.base.transactions.owner import SendAgain
 from kitestring.base.webhooks import MAX_SENT_AGAIN, MAX_WEBHOOK_CHARS, DeliveryState, WebhookDelivery
 from kitestring.codec.nip19 import MAX_LENGTH
 

@@ -26,7 +26,7 @@ from kitestring.base.events import Event as FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
-from kitestring.base.transactions import SaveGrant
+from kitestring.base.transactions.owner import SaveGrant
 from kitestring.engine.feed import Feed
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter

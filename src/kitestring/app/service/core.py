@@ -48,7 +48,7 @@ from kitestring.base.node import Backend
 from kitestring.base.ports import Clock, Encoded, Entropy
 from kitestring.base.records import Message, Node
 from kitestring.base.store import Store
-from kitestring.base.transactions import SaveNode
+from kitestring.base.transactions.service import SaveNode
 from kitestring.client.net import Net
 from kitestring.codec.pointers import MAX_RELAYS as MAX_CODE_RELAYS
 from kitestring.engine.context import Context, EnrollingHere

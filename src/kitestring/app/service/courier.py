@@ -26,7 +26,7 @@ from kitestring.base.grants import Offer, Webhook
 from kitestring.base.ports import Clock
 from kitestring.base.records import Invoice
 from kitestring.base.store import Store
-from kitestring.base.transactions import Committed, NoteAttempt
+from kitestring.base.transactions.feed import Committed, NoteAttempt
 from kitestring.base.webhooks import (
     PAUSES_S,
     DeliveryState,

@@ -24,7 +24,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message, Outgoing
 from kitestring.base.store import LONGEST_RETRY_S, Store
-from kitestring.base.transactions import Committed, MarkSent
+from kitestring.base.transactions.feed import Committed, MarkSent
 
 log = logging.getLogger(__name__)
 

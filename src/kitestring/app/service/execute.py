@@ -10,7 +10,8 @@ from kitestring.app.service.owner_wire import CONTROL
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import CONTROL_WIRE, REPLY, Message, Request
 from kitestring.base.store import Reads, Store
-from kitestring.base.transactions import Denied, Execute, Finished, Running, Stale, Write
+from kitestring.base.transactions.answers import Denied, Finished, Running, Stale
+from kitestring.base.transactions.owner import Execute, Write
 
 #: The answer of an owner's command, as JSON values.
 Result = dict[str, Any]

@@ -8,7 +8,9 @@ from typing import Final
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
-from kitestring.base.transactions import ForgetNews, ForgetRefusals, More, Prune
+from kitestring.base.transactions.answers import More
+from kitestring.base.transactions.feed import ForgetNews
+from kitestring.base.transactions.requests import ForgetRefusals, Prune
 
 log = logging.getLogger("kitestring")
 

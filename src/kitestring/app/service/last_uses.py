@@ -9,7 +9,7 @@ from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
-from kitestring.base.transactions import NoteUses
+from kitestring.base.transactions.service import NoteUses
 
 log = logging.getLogger("kitestring")
 

@@ -28,7 +28,8 @@ from kitestring.base.node import Finding, FindingState
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import Generation, StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import SetSpending, Tell
+from kitestring.base.transactions.feed import Tell
+from kitestring.base.transactions.service import SetSpending
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds

@@ -39,7 +39,8 @@ from kitestring.base.payments import PREIMAGE_BYTES
 from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import SetSpending, Write
+from kitestring.base.transactions.owner import Write
+from kitestring.base.transactions.service import SetSpending
 from kitestring.base.webhooks import WebhookAnswer
 from kitestring.base.zones import Zone
 from kitestring.client import payable

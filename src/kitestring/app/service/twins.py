@@ -18,7 +18,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event, verify_event

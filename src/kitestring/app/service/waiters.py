@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from kitestring.base.records import Message
-from kitestring.base.transactions import Committed
+from kitestring.base.transactions.feed import Committed
 
 
 class Waiters:

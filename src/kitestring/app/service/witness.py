@@ -16,7 +16,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.records import Generation, StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import SetSpending
+from kitestring.base.transactions.service import SetSpending
 
 log = logging.getLogger("kitestring")
 

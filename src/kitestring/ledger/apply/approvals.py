@@ -12,13 +12,10 @@ from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState, Prom
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import REPLY, Request
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyDecided,
     AlreadyPaid,
-    AskOwner,
-    AwaitApproval,
     Claimed,
-    Decide,
     DecisionStored,
     Denied,
     Finished,
@@ -26,6 +23,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
+from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
 from kitestring.ledger.apply import owner, payments, questions, tokens
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together

@@ -17,7 +17,7 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import CONTROL_WIRE, REPLY, Message, NodeView, Outgoing, Request
-from kitestring.base.transactions import Finished, Running
+from kitestring.base.transactions.answers import Finished, Running
 from kitestring.ledger.apply.counts import Counts
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD

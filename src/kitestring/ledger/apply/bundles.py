@@ -6,7 +6,8 @@ from typing import Final
 
 from kitestring.base.errors import Reason
 from kitestring.base.records import BUNDLE, REPLY, Message
-from kitestring.base.transactions import ClaimBundle, Claimed, Denied, Done, EndBundle, Finished, Running
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running
+from kitestring.base.transactions.payments import ClaimBundle, EndBundle
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.refusals import make_room
 

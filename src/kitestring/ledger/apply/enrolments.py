@@ -6,18 +6,8 @@ from typing import Final
 
 from kitestring.base.enrolments import PREFIX, PREFIX_END
 from kitestring.base.errors import Reason
-from kitestring.base.transactions import (
-    Claimed,
-    Denied,
-    EnrollKey,
-    Finished,
-    Running,
-    SaveAccount,
-    SaveGrant,
-    SaveOffer,
-    Stale,
-    Write,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.owner import EnrollKey, SaveAccount, SaveGrant, SaveOffer, Write
 from kitestring.ledger.apply import owner, payments
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together

@@ -7,7 +7,8 @@ from typing import Final
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import MAX_CONSUMERS
 from kitestring.base.records import LOG
-from kitestring.base.transactions import Done, ForgetNews, MarkSent, More, Tell
+from kitestring.base.transactions.answers import Done, More
+from kitestring.base.transactions.feed import ForgetNews, MarkSent, Tell
 from kitestring.ledger.apply.batch import Batch, message_id
 from kitestring.ledger.apply.webhooks import forget_deliveries
 

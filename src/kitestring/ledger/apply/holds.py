@@ -15,20 +15,8 @@ from kitestring.base.events import EventKind
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice, Request
-from kitestring.base.transactions import (
-    MAX_DECIDING,
-    AlarmHold,
-    Claimed,
-    DecideHold,
-    Denied,
-    Done,
-    EndHold,
-    Finished,
-    HoldPayment,
-    Running,
-    Stale,
-    WarnHold,
-)
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running, Stale
+from kitestring.base.transactions.invoices import MAX_DECIDING, AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import ALARMS, INVOICE, read_invoice
 

@@ -15,23 +15,19 @@ from kitestring.base.grants import Offer
 from kitestring.base.invoices import WAITING, holders
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import (
     AlreadyCredited,
     Claimed,
-    Credit,
     Credited,
     Denied,
     Done,
-    ExpireInvoices,
     Finished,
-    LeaveInvoices,
     More,
     NotCredited,
-    ParkSettlement,
-    RecordInvoice,
     Running,
     Stale,
 )
+from kitestring.base.transactions.invoices import Credit, ExpireInvoices, LeaveInvoices, ParkSettlement, RecordInvoice
 from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.received import tell_received

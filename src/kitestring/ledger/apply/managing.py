@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import Reason
-from kitestring.base.transactions import Claimed, Denied, Finished, ManageOffers, Running, Stale
+from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
+from kitestring.base.transactions.owner import ManageOffers
 from kitestring.ledger.apply import owner, payments
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import Reason
-from kitestring.base.transactions import CheckOffer, Denied, EndOffers, Stale
+from kitestring.base.transactions.answers import Denied, Stale
+from kitestring.base.transactions.owner import CheckOffer, EndOffers
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import OFFER, read_offer
 

@@ -15,29 +15,22 @@ from kitestring.base.events import EventKind
 from kitestring.base.grants import OFFER_STEPS, OfferState
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.records import StopCause
-from kitestring.base.transactions import (
+from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running, Stale
+from kitestring.base.transactions.owner import (
     CheckOffer,
-    Claimed,
-    Denied,
-    Done,
     EndOffers,
     Execute,
-    Finished,
-    NoteUses,
-    Running,
     SaveAccount,
     SaveBlock,
     SaveGrant,
-    SaveNode,
     SaveOffer,
     SaveQuestion,
     SaveSession,
     SendAgain,
-    SetSpending,
-    Stale,
     Transfer,
     Write,
 )
+from kitestring.base.transactions.service import NoteUses, SaveNode, SetSpending
 from kitestring.ledger.apply import offers, questions, tokens, webhooks
 from kitestring.ledger.apply.batch import USERS, Batch
 from kitestring.ledger.apply.together import together

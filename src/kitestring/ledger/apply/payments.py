@@ -18,21 +18,18 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
 from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Invoice, Payment, Request
 from kitestring.base.shares import Share, have_room
-from kitestring.base.transactions import (
-    MAX_JOINED,
+from kitestring.base.transactions.answers import (
     AlreadyPaid,
     Claimed,
-    ClaimPayment,
     Denied,
     Finished,
     InvoiceNotOpen,
     Joined,
     Recorded,
-    RecordPayment,
-    ResolvePayment,
     Running,
     Stale,
 )
+from kitestring.base.transactions.payments import MAX_JOINED, ClaimPayment, RecordPayment, ResolvePayment
 from kitestring.ledger.apply import budgets, tokens, truth
 from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
 from kitestring.ledger.apply.holds import call_canceled

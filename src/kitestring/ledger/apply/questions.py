@@ -9,7 +9,7 @@ from typing import Final
 from kitestring.base.approvals import MAX_REFUSED, REFUSED_S, Approval, ApprovalState
 from kitestring.base.events import EventKind
 from kitestring.base.records import REPLY, Message
-from kitestring.base.transactions import SaveQuestion
+from kitestring.base.transactions.owner import SaveQuestion
 from kitestring.ledger.apply import tokens
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import APPROVAL, marks, write_approval

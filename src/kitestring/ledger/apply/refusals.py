@@ -17,7 +17,8 @@ from typing import Final
 
 from kitestring.base.enrolments import ALL_ENROLLED, PREFIX, PREFIX_END, TOGETHER
 from kitestring.base.records import Message
-from kitestring.base.transactions import Done, Finished, ForgetRefusals, More, Refuse, Running, Unstored
+from kitestring.base.transactions.answers import Done, Finished, More, Running, Unstored
+from kitestring.base.transactions.requests import ForgetRefusals, Refuse
 from kitestring.ledger.apply import questions
 from kitestring.ledger.apply.batch import Batch, message_id
 from kitestring.ledger.apply.counts import Refusals

@@ -8,7 +8,8 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import CONTROL_WIRE, REPLY, Request
-from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
+from kitestring.base.transactions.answers import Done, Finished, More, Running
+from kitestring.base.transactions.requests import Answer, Prune
 from kitestring.ledger.apply import approvals, questions, tokens
 from kitestring.ledger.apply.batch import Batch
 

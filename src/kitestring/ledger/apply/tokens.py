@@ -7,7 +7,8 @@ from typing import Final
 from kitestring.base.approvals import Token
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import Reason
-from kitestring.base.transactions import Denied, SaveSession
+from kitestring.base.transactions.answers import Denied
+from kitestring.base.transactions.owner import SaveSession
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import SESSION, marks, write_session
 

@@ -13,7 +13,7 @@ from kitestring.base.events import EventKind
 from kitestring.base.money import MAX_WHOLE, Msat, is_amount
 from kitestring.base.payments import booked_fee
 from kitestring.base.records import Payment
-from kitestring.base.transactions import Credit
+from kitestring.base.transactions.invoices import Credit
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import FEES, WORLD
 

@@ -8,7 +8,9 @@ from typing import Final
 
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
-from kitestring.base.transactions import Denied, Done, ForgetNews, NoteAttempt, SendAgain
+from kitestring.base.transactions.answers import Denied, Done
+from kitestring.base.transactions.feed import ForgetNews, NoteAttempt
+from kitestring.base.transactions.owner import SendAgain
 from kitestring.base.webhooks import (
     ALARM_AGAIN_S,
     KEEP_FAILED_S,

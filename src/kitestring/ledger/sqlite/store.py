@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, OWNER_WIRE
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.transactions import Committed, Tx
+from kitestring.base.transactions.answers import Tx
+from kitestring.base.transactions.feed import Committed
 from kitestring.ledger.rows import FEES, GRANT, SERVICE_FEES, WORLD, marks, write_grant
 from kitestring.ledger.sqlite.migrations import check, migrate, migrations, refuse_foreign
 from kitestring.ledger.sqlite.reader import SqliteReads

@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from kitestring.base.errors import KitestringError, NotStoredError, Reason
-from kitestring.base.transactions import Committed, ExpireInvoices, ForgetNews, ForgetRefusals, LeaveInvoices, Prune, Tx
+from kitestring.base.transactions.answers import Tx
+from kitestring.base.transactions.feed import Committed, ForgetNews
+from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices
+from kitestring.base.transactions.requests import ForgetRefusals, Prune
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.apply.table import APPLY
