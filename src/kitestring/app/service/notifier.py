@@ -28,7 +28,7 @@ from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.ports import Clock, Encoded
 from kitestring.base.records import NOTIFICATION, Message
 from kitestring.base.store import Reads
-from kitestring.ledger.rows import incoming, outgoing
+from kitestring.ledger.shown import incoming, outgoing
 from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool

@@ -22,6 +22,7 @@ from kitestring.base.webhooks import PAUSES_S, DeliveryState, WebhookDelivery, W
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
+from kitestring.ledger.shown import incoming, outgoing
 
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
 #: (a few milliseconds at this limit). A caller that wants older rows bounds them by time.
@@ -551,7 +552,7 @@ class SqliteReads:
             payment_hash,
             *values,
         )
-        return None if row is None else rows.incoming(rows.read_invoice(row))
+        return None if row is None else incoming(rows.read_invoice(row))
 
     def _payment_of(self, scope: Scope, payment_hash: str) -> Transaction | None:
         where, values = _within(scope)
@@ -562,14 +563,14 @@ class SqliteReads:
             *values,
         )
         if holding:
-            return rows.outgoing(max(map(rows.read_payment, holding), key=lambda payment: payment.created_at))
+            return outgoing(max(map(rows.read_payment, holding), key=lambda payment: payment.created_at))
         row = self._one(
             f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_failed"
             f" WHERE service = ? AND payment_hash = ? AND holding = 0{where} ORDER BY created_at DESC, rowid DESC",
             payment_hash,
             *values,
         )
-        return None if row is None else rows.outgoing(rows.read_payment(row))
+        return None if row is None else outgoing(rows.read_payment(row))
 
     async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
         """Newest first. Without the unpaid flags only what has settled. Nothing beyond :data:`LIST_LIMIT`."""
@@ -624,8 +625,8 @@ _RECEIVED: Final[tuple[_Part, ...]] = (("invoices", "settled_invoices", "state =
 _INCOMING: Final[tuple[_Part, ...]] = (("invoices", "invoices", "true"),)
 #: Per table: what of a row is read, and how its owner sees it.
 _SHOWN: Final[dict[str, tuple[str, Callable[[rows.Row], Transaction]]]] = {
-    "payments": (rows.PAYMENT, lambda row: rows.outgoing(rows.read_payment(row))),
-    "invoices": (rows.INVOICE, lambda row: rows.incoming(rows.read_invoice(row))),
+    "payments": (rows.PAYMENT, lambda row: outgoing(rows.read_payment(row))),
+    "invoices": (rows.INVOICE, lambda row: incoming(rows.read_invoice(row))),
 }
 
 

@@ -1,0 +1,89 @@
+"""Payments and invoices as their owner may see them."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from kitestring.base.destinations import invoice_text
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Direction, Transaction, TransactionState
+from kitestring.base.payments import State
+from kitestring.base.records import Invoice, Payment
+
+
+def _payment_state(state: State) -> TransactionState:
+    match state:
+        case State.SETTLED:
+            return TransactionState.SETTLED
+        case State.FAILED | State.REFUSED:
+            return TransactionState.FAILED
+        case State.RECEIVED | State.ASKED | State.RESERVED | State.DISPATCHED | State.UNKNOWN:
+            return TransactionState.PENDING
+        case State.RESOLVED:  # closed by the operator's word, which proves nothing: it may still settle
+            return TransactionState.PENDING
+        case _:
+            assert_never(state)
+
+
+def _invoice_state(state: InvoiceState) -> TransactionState:
+    match state:
+        case InvoiceState.OPEN:
+            return TransactionState.PENDING
+        case InvoiceState.ACCEPTED:
+            return TransactionState.ACCEPTED
+        case InvoiceState.SETTLED:
+            return TransactionState.SETTLED
+        case InvoiceState.EXPIRED | InvoiceState.CANCELED | InvoiceState.LEFT:
+            return TransactionState.EXPIRED
+        case _:
+            assert_never(state)
+
+
+def outgoing(p: Payment) -> Transaction:
+    return Transaction(
+        type=Direction.OUTGOING,
+        state=_payment_state(p.state),
+        payment_hash=p.payment_hash,
+        amount_msat=p.amount_msat,
+        fee_msat=p.fee_msat,
+        service_fee_msat=p.service_fee_msat if p.state is State.SETTLED else Msat(0),
+        created_at=p.created_at,
+        settled_at=p.settled_at,
+        expires_at=p.expires_at or None,
+        bolt11=invoice_text(p.destination),
+        description=p.description,
+        description_hash=p.description_hash,
+        preimage=p.preimage if p.state is State.SETTLED else "",
+        metadata=p.metadata,
+        account_id=p.account_id,
+        grant_id=p.grant_id,
+        internal=p.internal,
+        requestor=p.requestor,
+    )
+
+
+def incoming(i: Invoice) -> Transaction:
+    """An invoice as its owner sees it. The amount is the received one, before that the one asked for, or 0."""
+    return Transaction(
+        type=Direction.INCOMING,
+        state=_invoice_state(i.state),
+        payment_hash=i.payment_hash,
+        amount_msat=i.received_msat or i.amount_msat or Msat(0),
+        fee_msat=Msat(0),
+        created_at=i.created_at,
+        settled_at=i.settled_at,
+        expires_at=i.expires_at or None,
+        bolt11=i.bolt11,
+        description=i.description,
+        description_hash=i.description_hash,
+        preimage=i.preimage if i.state is InvoiceState.SETTLED else "",
+        metadata=i.metadata,
+        offer_id=i.offer_id,
+        payer_data=i.payer_data,
+        rate=i.rate,
+        account_id=i.account_id,
+        grant_id=i.grant_id,
+        internal=i.internal,
+        settle_deadline=i.settle_deadline if i.state is InvoiceState.ACCEPTED else None,
+    )
