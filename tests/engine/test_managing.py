@@ -28,7 +28,7 @@ from kitestring.base.outcomes import Invoiced, OfferGone, OffersListed, OfferTol
 from kitestring.base.transactions.owner import SaveBlock, SaveOffer
 from kitestring.engine.approvals import MAX_OF_CALLER
 from kitestring.policy import managing
-from kitestring.policy.rates import Rate
+from kitestring.policy.rate_limits import RateLimit
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.rig import Life, Rig
@@ -323,7 +323,7 @@ async def test_one_offer_too_many_has_a_refusal_of_its_own_and_room_comes_back_w
 async def test_an_app_that_changes_its_offers_without_end_is_told_when_it_may_go_on(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kitestring.engine.managing.CHANGES", Rate(1, 3))
+    monkeypatch.setattr("kitestring.engine.managing.CHANGES", RateLimit(1, 3))
     async with life.service() as rig:
         await rig.link()
         for key in (ALICE, BOB):
@@ -349,8 +349,8 @@ async def test_who_has_enrolled_has_less_room_than_an_app_that_the_owner_has_let
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kitestring.engine.managing.MAX_OWN_OFFERS", 1)
-    monkeypatch.setattr("kitestring.engine.managing.OWN_CHANGES", Rate(1, 3))
-    monkeypatch.setattr("kitestring.engine.managing.ALL_OWN_CHANGES", Rate(1, 4))
+    monkeypatch.setattr("kitestring.engine.managing.OWN_CHANGES", RateLimit(1, 3))
+    monkeypatch.setattr("kitestring.engine.managing.ALL_OWN_CHANGES", RateLimit(1, 4))
     async with life.service() as rig:
         codes = {}
         for key in (ALICE, BOB):

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from kitestring.app.home.config import NwcSettings, RequestRates
+from kitestring.app.home.config import NwcSettings, RequestLimits
 from kitestring.app.service.housekeeping import KEEP_S
 from kitestring.base.approvals import Ruling
 from kitestring.base.budgets import Budget
@@ -108,7 +108,7 @@ class World:
         self.chance = random.Random(seed)
         self.seed = seed
         limits = TAXED if seed % 3 == 0 else Limits()
-        rates, nwc = RequestRates(10_000, 10_000), NwcSettings(legacy_methods=True)
+        rates, nwc = RequestLimits(10_000, 10_000), NwcSettings(legacy_methods=True)
         self.house = House(root, rates=rates, nwc=nwc, limits=limits)
         number = self.chance.choice((0, 1, 1, 2))
         drawn = self.chance.sample(sorted(HAZARDS), number)
@@ -337,7 +337,7 @@ class World:
                 self.known, "purse", Budget.rolling(Msat(6 * AMOUNT), DAY_S), Budget(Msat(9 * AMOUNT), budget_id=1)
             )
         if "low rates" in self.hazards:
-            self.house.settings["rates"] = RequestRates(10_000, 1)
+            self.house.settings["rates"] = RequestLimits(10_000, 1)
         works = (self.pays(), self.sells(), self.takes(), self.sends(), self.bundles(), self.holds())
         clients = [asyncio.create_task(work) for work in works]
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service.notices import GrantNotice, give_notice
 from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.base.budgets import Budget
@@ -159,7 +159,7 @@ class World:
 
     async def prepare(self) -> list[str]:
         async with self.life.service(start=False) as rig:
-            door = Door(rig, RequestRates())
+            door = Door(rig, RequestLimits())
             await rig.account("purse", FUNDED)
             for name, key in CLIENTS.items():
                 peer = door.keyring.connection_key(name).public_hex
@@ -183,7 +183,7 @@ class World:
             await self._shut(rig)
 
     async def _open(self, rig: Rig) -> None:
-        door = Door(rig, RequestRates(requests_per_min=10_000, payments_per_min=10_000))
+        door = Door(rig, RequestLimits(requests_per_min=10_000, payments_per_min=10_000))
         door.pool.takes = self.takes
         await door.refresh()
         await rig.engine.start()

@@ -21,7 +21,7 @@ from kitestring.base.transactions.owner import EnrollKey
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.policy.enrolling import CLOSED, refuse_enrolment
-from kitestring.policy.rates import Limiter, Rate
+from kitestring.policy.rate_limits import Limiter, RateLimit
 
 #: 128 bits: only who was given a code can ask by it.
 ID_DIGITS: Final = 32
@@ -42,7 +42,7 @@ class Enrolling:
         self._context = context
         self._answers = answers
         self._terms = terms
-        self._new: Final = Limiter(Rate(terms.accounts_per_min, terms.accounts_per_min))
+        self._new: Final = Limiter(RateLimit(terms.accounts_per_min, terms.accounts_per_min))
 
     async def handle(self, incoming: Incoming, command: Enroll) -> Refused | None:
         """Enroll the author; returns when that is durable. A refusal is returned, and told by whoever asks."""

@@ -58,7 +58,7 @@ from kitestring.policy.managing import (
     managing_grant,
     new_offer,
 )
-from kitestring.policy.rates import Limiter, take_all
+from kitestring.policy.rate_limits import Limiter, take_all
 
 _BLOCKED: Final = Refused(Reason.NOT_PERMITTED)
 _FOREIGN: Final = Refused(Reason.NOT_PERMITTED)

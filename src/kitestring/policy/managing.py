@@ -13,7 +13,7 @@ from kitestring.base.grants import Grant, Offer, OfferState, Webhook
 from kitestring.base.money import ZERO
 from kitestring.base.outcomes import Refused
 from kitestring.policy.debits import refuse_pointer
-from kitestring.policy.rates import Rate
+from kitestring.policy.rate_limits import RateLimit
 
 #: Offers that one app may have over one link: about 600 bytes each, and no shop of one seller has more goods.
 MAX_OFFERS: Final = 10_000
@@ -26,10 +26,10 @@ MAX_OWN_OFFERS: Final = 20
 MAX_OWN_DELETED: Final = 50
 #: Changes that one app makes: each leaves its request and its answer for weeks, so that no copy of it comes to pass
 #: later. A catalogue is made in one go; what costs something else every minute has a price in a currency.
-CHANGES: Final = Rate(10, 2_000)
+CHANGES: Final = RateLimit(10, 2_000)
 #: Those of one key in its own account, and of all such keys together.
-OWN_CHANGES: Final = Rate(1, 100)
-ALL_OWN_CHANGES: Final = Rate(10, 1_000)
+OWN_CHANGES: Final = RateLimit(1, 100)
+ALL_OWN_CHANGES: Final = RateLimit(10, 1_000)
 
 #: Said of what is not there and of what is somebody else's: nobody finds out by asking which offers there are.
 NO_SUCH_OFFER: Final = Refused(Reason.MALFORMED, "you have no such offer here")

@@ -15,7 +15,7 @@ from kitestring.app.home.config import (
     NwcSettings,
     RateSettings,
     RelaySettings,
-    RequestRates,
+    RequestLimits,
     default_data_dir,
     load,
 )
@@ -25,7 +25,7 @@ from kitestring.base.setting import ROW
 from kitestring.engine.limits import Limits
 from kitestring.policy.enrolling import EnrollTerms
 
-PARTS: Final = (Config, BeaconSettings, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits, EnrollTerms)
+PARTS: Final = (Config, BeaconSettings, RelaySettings, NwcSettings, RequestLimits, RateSettings, Limits, EnrollTerms)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:

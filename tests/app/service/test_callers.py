@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service.callers import Callers
-from kitestring.app.service.rates import Rates
+from kitestring.app.service.throttling import Throttles
 from kitestring.base.grants import Grant
 from kitestring.nostr import kinds
 from tests.kit.clock import ManualClock
@@ -15,7 +15,7 @@ SERVICE, APP, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
 
 
 def callers(*grants: Grant) -> Callers:
-    made = Callers(SERVICE, Rates(RequestRates(), ManualClock()))
+    made = Callers(SERVICE, Throttles(RequestLimits(), ManualClock()))
     for grant in grants:
         made.set_grant(grant)
     return made
@@ -60,7 +60,7 @@ def test_strangers_and_connections_have_rates_of_their_own() -> None:
     stranger, app = known.find(kinds.OFFER, SERVICE, OTHER), known.find(kinds.NWC_REQUEST, "app" * 8, APP)
     assert stranger is not None
     assert app is not None
-    assert type(stranger.rates) is not type(app.rates)
+    assert type(stranger.throttle) is not type(app.throttle)
 
 
 # ------------------------------------------------------------ known callers on a wire of strangers
@@ -118,7 +118,7 @@ def test_a_known_caller_has_the_rates_of_connections() -> None:
     debtor, app = known.find(kinds.DEBIT, SERVICE, APP), known.find(kinds.NWC_REQUEST, "app" * 8, APP)
     assert debtor is not None
     assert app is not None
-    assert (debtor.rates is app.rates, app.known, app.known_since) == (True, "app", 0)
+    assert (debtor.throttle is app.throttle, app.known, app.known_since) == (True, "app", 0)
 
 
 def test_a_key_that_has_enrolled_has_the_rates_of_all_these_until_somebody_else_gives_it_something() -> None:
@@ -131,7 +131,7 @@ def test_a_key_that_has_enrolled_has_the_rates_of_all_these_until_somebody_else_
         caller = known.find(kinds.DEBIT, SERVICE, APP)
         assert caller is not None
         assert app is not None
-        assert caller.is_enrolled is (caller.rates is not app.rates)
+        assert caller.is_enrolled is (caller.throttle is not app.throttle)
         return caller.is_enrolled
 
     assert is_one_of_many()

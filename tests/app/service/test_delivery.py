@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service import delivery
 from kitestring.app.service.delivery import UNROUTED_S, Delivery, Route
 from kitestring.app.service.receptions import DONE, OnReception, Reception, Rule, until_taken
@@ -40,7 +40,7 @@ async def unsent(rig: Rig) -> int:
 @virtual
 async def test_an_answer_that_no_relay_takes_is_tried_again_with_a_fresh_signature(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         door.pool.takes = refuse
         event = door.request("pay_invoice", {"invoice": door.invoice()})
@@ -58,7 +58,7 @@ async def test_an_answer_that_no_relay_takes_is_tried_again_with_a_fresh_signatu
 @virtual
 async def test_an_answer_that_is_taken_at_once_is_passed_without_a_write_of_its_own(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         for _ in range(5):
             await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
@@ -71,7 +71,7 @@ async def test_an_answer_that_is_taken_at_once_is_passed_without_a_write_of_its_
 @virtual
 async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_not(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         taken = door.request("pay_invoice", {"invoice": door.invoice()})
         await door.tell(taken)
@@ -81,7 +81,7 @@ async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_n
         await door.tell(lost)
         await rig.delivery.stop(1, lambda: True)
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.refresh()
         await rig.engine.start()
         await door.clock.sleep(10)
@@ -91,13 +91,13 @@ async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_n
 @virtual
 async def test_after_a_crash_what_was_taken_but_not_marked_goes_out_once_more_and_then_never(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
         (first,) = door.pool.sent
     for expected in ([first.content], []):
         async with life.service(start=False) as rig:
-            door = Door(rig, RequestRates())
+            door = Door(rig, RequestLimits())
             await door.clock.sleep(1)
             assert [sent.content for sent in door.pool.sent] == expected
 
@@ -131,7 +131,7 @@ def note(number: int) -> Message:
 @virtual
 async def test_a_reply_is_given_up_when_nobody_can_wait_for_it_any_more(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         door.pool.takes = refuse
         await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
@@ -163,7 +163,7 @@ async def test_a_message_that_no_route_carries_is_kept_and_goes_out_when_there_i
 @virtual
 async def test_marks_that_the_disk_refuses_are_written_later(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         await door.clock.sleep(1)
         rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")]
@@ -271,7 +271,7 @@ async def test_what_is_committed_while_the_ledger_is_read_is_not_overheard(life:
 @virtual
 async def test_an_answer_signed_while_the_clock_was_ahead_goes_out_once_the_clock_is_right(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         right = life.clock.now() - int(life.clock.monotonic())
         door.pool.takes = lambda event: event.created_at <= right + int(life.clock.monotonic()) + 900
@@ -519,7 +519,7 @@ async def test_strangers_to_whom_nobody_takes_our_answers_have_us_sign_for_ten_m
     life: Life,
 ) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         await rig.offer("coffee")
         tries: list[Event] = []

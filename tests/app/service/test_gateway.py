@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service.in_hand import InHand
 from kitestring.base.errors import CodecError, KitestringError, NotStoredError, Reason
 from kitestring.base.node import NodeBalance
@@ -142,7 +142,7 @@ async def test_a_late_copy_of_a_payment_under_way_is_not_called_stale(life: Life
     assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=30))})
     assert await door.tell(event) == []
@@ -151,7 +151,7 @@ async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, 
     assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
 
 
-@door(rates=RequestRates(requests_per_min=3, payments_per_min=2))
+@door(limits=RequestLimits(requests_per_min=3, payments_per_min=2))
 async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(life: Life, door: Door) -> None:
     replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
     assert [code(reply) if "error" in reply else None for reply in replies] == [None, None, "RATE_LIMITED"]
@@ -358,7 +358,7 @@ def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, te
     story(life)
 
 
-@door(rates=RequestRates(offer_requests_per_min=2))
+@door(limits=RequestLimits(offer_requests_per_min=2))
 async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.door import Door, code, door
 from tests.kit.engine.node import Script
@@ -52,7 +52,7 @@ async def test_one_name_twice_is_one_refusal_of_all(life: Life, door: Door) -> N
     assert life.node.sends == []
 
 
-@door(RequestRates(600, 3))
+@door(RequestLimits(600, 3))
 async def test_each_payment_counts_in_the_rate_of_payments(life: Life, door: Door) -> None:
     first, second = asking(door, door.invoice(), door.invoice()), asking(door, door.invoice(), door.invoice())
     for event in (first, second):

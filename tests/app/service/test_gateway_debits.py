@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.base.approvals import Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import Debit
@@ -133,7 +133,7 @@ async def test_denials_of_debits_are_bounded_per_author(life: Life, door: Door) 
     assert 30 <= sum(reply == DENIED for reply in told) <= 33  # five virtual seconds pass meanwhile
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_a_stranger_beyond_the_rate_of_a_pointer_is_told_when_to_come_again(life: Life, door: Door) -> None:
     Till(door)
     await door.tell(debit(door, {"pointer": "till"}, key=APP))
@@ -201,7 +201,7 @@ async def test_what_nobody_can_read_of_a_known_caller_is_met_with_silence_for_go
     assert await door.rig.store.request(garbled.id) is not None
 
 
-@door(rates=RequestRates(payments_per_min=2))
+@door(limits=RequestLimits(payments_per_min=2))
 async def test_payments_of_a_known_caller_have_a_rate_and_a_copy_of_what_was_limited_is_never_paid(
     life: Life, door: Door
 ) -> None:
@@ -217,7 +217,7 @@ async def test_payments_of_a_known_caller_have_a_rate_and_a_copy_of_what_was_lim
     assert await door.tell(debit(door)) == [{"res": "ok", "preimage": PREIMAGE}], "a budget is no payment"
 
 
-@door(rates=RequestRates(requests_per_min=2))
+@door(limits=RequestLimits(requests_per_min=2))
 async def test_requests_of_a_known_caller_have_a_rate_of_their_own(life: Life, door: Door) -> None:
     Till(door, lambda _: Granted())
     await known(door)

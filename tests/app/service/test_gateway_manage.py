@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.base.approvals import Ruling
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.codec.pointers import Noffer, PriceType, decode
@@ -158,7 +158,7 @@ async def test_nothing_is_said_while_the_owner_decides_and_then_the_answer_has_t
     assert second["details"]["price_sats"] == 0
 
 
-@door(RequestRates(requests_per_min=2))
+@door(RequestLimits(requests_per_min=2))
 async def test_a_flood_of_one_app_is_told_when_it_may_go_on(life: Life, door: Door) -> None:
     await granted(door)
     answers = [reply for _ in range(4) for reply in await door.tell(ask(door, {"action": "list"}))]

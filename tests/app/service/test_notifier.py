@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service import notifier
 from kitestring.app.service.notices import GrantNotice, give_notice
 from kitestring.app.service.notifier import NOTIFIED, Notifier, notification
@@ -42,7 +42,7 @@ async def service(life: Life, **grant: Any) -> AsyncIterator[Door]:
     """A door to a connection that is told of its payments, unless ``grant`` says otherwise; in a second life of the
     ledger it is there already."""
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         noticing = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.store, rig.clock, TOLD))
         if await rig.store.grant("app") is None:
             await door.open(**{"methods": MAY} | grant)
@@ -194,7 +194,7 @@ async def test_the_cipher_is_that_of_the_moment_when_it_is_sent_also_after_a_res
 @virtual
 async def test_what_became_true_while_the_service_died_is_told_at_the_next_start_once(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open(methods=MAY)
         await is_paid(door)
     for expected in (1, 0):
@@ -244,7 +244,7 @@ def test_who_may_not_hear_any_more_hears_nothing(life: Life, change: str) -> Non
 @virtual
 async def test_a_connection_that_ended_before_the_feed_was_read_leaves_no_message(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open(methods=MAY)
         await is_paid(door)
         await rig.change("app", revoked_at=rig.clock.now())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service import refused as module
 from kitestring.app.service.housekeeping import UNSENT_S
 from kitestring.app.service.refused import RefusedStrangers
@@ -35,7 +35,7 @@ async def fill(opened: Door) -> None:
 # ------------------------------------------------------------ known callers
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_a_payment_that_was_too_many_is_not_paid_after_a_restart(life: Life, door: Door) -> None:
     await fill(door)
     event = paying(door)
@@ -47,7 +47,7 @@ async def test_a_payment_that_was_too_many_is_not_paid_after_a_restart(life: Lif
     assert len(life.node.sends) == 1
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_a_payment_that_was_too_many_to_be_told_so_is_not_paid_after_a_restart(life: Life, door: Door) -> None:
     await fill(door)
     await door.tell(paying(door))
@@ -59,7 +59,7 @@ async def test_a_payment_that_was_too_many_to_be_told_so_is_not_paid_after_a_res
     assert len(life.node.sends) == 1
 
 
-@door(rates=RequestRates(requests_per_min=1))
+@door(limits=RequestLimits(requests_per_min=1))
 async def test_a_payment_that_was_one_request_too_many_is_not_paid_after_a_restart(life: Life, door: Door) -> None:
     await door.ask("get_balance")
     event = paying(door)
@@ -127,7 +127,7 @@ async def test_an_expired_payment_is_not_paid_when_the_clock_goes_back(life: Lif
     assert life.node.sends == []
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_a_forgotten_refusal_is_not_paid_when_the_clock_goes_back(life: Life, door: Door) -> None:
     await fill(door)
     event = paying(door)
@@ -182,7 +182,7 @@ def test_what_could_have_been_a_payment_is_refused_in_the_ledger_and_in_the_same
     story(life)
 
 
-@door(rates=RequestRates(requests_per_min=1))
+@door(limits=RequestLimits(requests_per_min=1))
 async def test_a_refused_question_leaves_no_row(life: Life, door: Door) -> None:
     await door.ask("get_balance")
     event = door.request("get_balance")
@@ -265,7 +265,7 @@ async def test_an_answered_request_is_no_echo(life: Life, door: Door) -> None:
         assert await door.tell(event) == [first]
 
 
-@door(rates=RequestRates(payments_per_min=10))
+@door(limits=RequestLimits(payments_per_min=10))
 async def test_copies_of_answered_payments_leave_room_for_new_ones_after_a_restart(life: Life, door: Door) -> None:
     events = []
     for _ in range(20):
@@ -312,7 +312,7 @@ def test_a_stranger_who_was_told_that_its_clock_is_wrong_is_not_served_when_the_
 
 @pytest.mark.parametrize("text", ["[]", '{"offer":"nowhere","amount_sats":1}', '{"offer":"coffee","amount_sats":21}'])
 def test_a_stranger_who_asked_before_the_start_is_told_to_ask_again_and_nothing_else(life: Life, text: str) -> None:
-    @door(rates=RequestRates(offer_requests_per_min=1))
+    @door(limits=RequestLimits(offer_requests_per_min=1))
     async def story(_: Life, opened: Door) -> None:
         await opened.rig.offer("coffee")
         await opened.tell(opened.offer_request())

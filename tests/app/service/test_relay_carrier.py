@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service.delivery import Route
 from kitestring.app.service.receptions import Reception
 from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier
@@ -67,7 +67,7 @@ async def answered(door: Door) -> Carried:
 @virtual
 async def test_an_answer_goes_out_as_it_was_signed_while_relays_take_its_age(life: Life) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         await rig.clock.sleep(RESIGN_AFTER_S - 1)
         assert there.carry(there.answer)
         assert there.door.pool.sent == [decode_event(there.answer.event)]
@@ -76,7 +76,7 @@ async def test_an_answer_goes_out_as_it_was_signed_while_relays_take_its_age(lif
 @virtual
 async def test_an_old_one_is_signed_anew_and_says_the_same(life: Life) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         await rig.clock.sleep(RESIGN_AFTER_S + 1)
         assert there.carry(there.answer)
         (sent,), old = there.door.pool.sent, decode_event(there.answer.event)
@@ -90,7 +90,7 @@ def test_it_is_taken_when_a_relay_has_taken_it(life: Life, taken: bool) -> None:
     @virtual
     async def story() -> None:
         async with life.service(start=False) as rig:
-            there = await answered(Door(rig, RequestRates()))
+            there = await answered(Door(rig, RequestLimits()))
             there.door.pool.takes = lambda _: taken
             assert there.carry(there.answer) is taken
 
@@ -100,7 +100,7 @@ def test_it_is_taken_when_a_relay_has_taken_it(life: Life, taken: bool) -> None:
 @virtual
 async def test_what_nobody_is_to_be_told_is_done_without_a_relay(life: Life) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         assert there.carry(replace(there.answer, event=b""))
         assert there.door.pool.sent == []
 
@@ -109,7 +109,7 @@ async def test_what_nobody_is_to_be_told_is_done_without_a_relay(life: Life) -> 
 async def test_one_from_the_future_is_signed_anew(life: Life) -> None:
     async with life.service(start=False) as rig:
         life.clock.skew_s = 3_000
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         life.clock.skew_s = 0
         assert there.carry(there.answer)
         (sent,) = there.door.pool.sent
@@ -119,7 +119,7 @@ async def test_one_from_the_future_is_signed_anew(life: Life) -> None:
 @virtual
 async def test_one_to_a_client_whose_clock_is_ahead_keeps_its_signature(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, RequestRates())
+        door = Door(rig, RequestLimits())
         await door.open()
         event = door.request("pay_invoice", {"invoice": door.invoice()}, age_s=-AHEAD_S)
         await door.tell(event)
@@ -131,7 +131,7 @@ async def test_one_to_a_client_whose_clock_is_ahead_keeps_its_signature(life: Li
 @virtual
 async def test_a_no_waits_for_the_witness_and_a_yes_for_nobody(life: Life) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         waiting = there.hold_back()
         assert there.carry(there.answer)
         said = there.begin(replace(there.answer, is_no=True))
@@ -144,7 +144,7 @@ async def test_a_no_waits_for_the_witness_and_a_yes_for_nobody(life: Life) -> No
 @virtual
 async def test_a_no_that_finds_too_many_waiting_is_tried_again(life: Life) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         there.hold_back(room=0)
         assert not there.carry(replace(there.answer, is_no=True))
         assert there.door.pool.sent == []
@@ -153,6 +153,6 @@ async def test_a_no_that_finds_too_many_waiting_is_tried_again(life: Life) -> No
 @virtual
 async def test_a_no_that_cannot_be_sent_in_the_end_is_tried_again(life: Life, caplog: pytest.LogCaptureFixture) -> None:
     async with life.service(start=False) as rig:
-        there = await answered(Door(rig, RequestRates()))
+        there = await answered(Door(rig, RequestLimits()))
         assert not there.carry(replace(there.answer, is_no=True, event=b"no event"))
         assert "an answer is not sent yet" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
 from kitestring.base.clocks import AHEAD_S
@@ -71,7 +71,7 @@ def test_ids_that_differ_early_are_told_apart() -> None:
 # ------------------------------------------------------------ through the gateway
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoice(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     event = door.offer_request()
@@ -80,7 +80,7 @@ async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoi
     assert await door.tell(event) == [reply]
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     await door.tell(door.offer_request())
@@ -92,7 +92,7 @@ async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy
     assert "bolt11" in (await door.tell(door.offer_request()))[0]
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_after_a_restart_copies_of_answered_offer_requests_leave_room_for_new_payers(
     life: Life, door: Door
 ) -> None:
@@ -104,7 +104,7 @@ async def test_after_a_restart_copies_of_answered_offer_requests_leave_room_for_
     assert "bolt11" in (await door.tell(door.offer_request()))[0]
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_a_copy_of_an_offer_request_that_memory_has_lost_takes_no_token(life: Life, door: Door) -> None:
     await door.clock.sleep(2 * AHEAD_S)
     await door.rig.offer("coffee")
@@ -117,7 +117,7 @@ async def test_a_copy_of_an_offer_request_that_memory_has_lost_takes_no_token(li
         assert await door.tell(event) == [reply]
 
 
-@door(rates=RequestRates(offer_requests_per_min=1))
+@door(limits=RequestLimits(offer_requests_per_min=1))
 async def test_after_a_restart_a_copy_that_is_dated_ahead_takes_no_token(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     event = door.offer_request(age_s=-AHEAD_S)
@@ -147,7 +147,7 @@ async def test_the_ledger_is_not_asked_whether_a_strangers_new_request_is_known(
     assert asked == [early.id]
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_after_a_restart_a_copy_of_a_payment_is_not_called_too_many(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice()})
     (reply,) = await door.tell(event)
@@ -168,7 +168,7 @@ async def test_a_replay_for_an_offer_that_was_deleted_gets_only_the_stored_answe
     assert await door.tell(event) == [reply]
 
 
-@door(rates=RequestRates(requests_per_min=2))
+@door(limits=RequestLimits(requests_per_min=2))
 async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, door: Door) -> None:
     event = door.request("get_balance")
     assert len(await door.tell(event)) == 1
@@ -176,7 +176,7 @@ async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, 
     assert (await door.ask("get_balance")).get("error") is None
 
 
-@door(rates=RequestRates(payments_per_min=1))
+@door(limits=RequestLimits(payments_per_min=1))
 async def test_a_payment_that_was_told_it_is_too_many_is_not_paid_by_a_later_copy(life: Life, door: Door) -> None:
     await door.ask("pay_invoice", {"invoice": door.invoice()})
     event = door.request("pay_invoice", {"invoice": door.invoice()})

@@ -6,17 +6,17 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.notifier import Notifier
-from kitestring.app.service.rates import Rates
 from kitestring.app.service.rendezvous import Rendezvous
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
+from kitestring.app.service.throttling import Throttles
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.base.grants import Grant
@@ -69,7 +69,7 @@ class Pool:
 class Door:
     """A gateway in front of a real engine, and one NWC connection ``app`` of the client :data:`APP`."""
 
-    def __init__(self, rig: Rig, rates: RequestRates) -> None:
+    def __init__(self, rig: Rig, limits: RequestLimits) -> None:
         self.rig, self.clock = rig, rig.clock
         self.keyring = Keyring(b"\x09" * 32)
         self.pool = Pool()
@@ -97,14 +97,14 @@ class Door:
         rig.delivery._routes = routes(seams)
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         rig.context.enrolling = replace(rig.context.enrolling, service_pubkey=self.keyring.service_id)
-        self._wires, self._rates = wires, rates
+        self._wires, self._limits = wires, limits
         self.seen: list[str] = []
         self.gateway = self._new_gateway()
 
     def _new_gateway(self) -> Gateway:
         return Gateway(
             service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
-            send_once=self._send_once, clock=self.clock, rates=Rates(self._rates, self.clock),
+            send_once=self._send_once, clock=self.clock, throttles=Throttles(self._limits, self.clock),
             last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock), used=self._note_use,
             seen=self.seen.append,
         )  # fmt: skip
@@ -186,13 +186,13 @@ class Door:
 Test = Callable[[Life, Door], Awaitable[None]]
 
 
-def door(rates: RequestRates | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
+def door(limits: RequestLimits | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
     """Run ``test(life, door)`` with an open door on a virtual clock."""
 
     def decorate(test: Test) -> Callable[[Life], None]:
         async def story(life: Life) -> None:
             async with life.service(start=False) as rig:
-                opened = Door(rig, rates or RequestRates())
+                opened = Door(rig, limits or RequestLimits())
                 await opened.open(**grant)
                 await test(life, opened)
 

@@ -141,7 +141,7 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRates:
+class RequestLimits:
     """Requests that are taken in a minute."""
 
     requests_per_min: int = setting(
@@ -275,7 +275,7 @@ class Config:
         "Whether older apps may too, which cannot tell our answer from that of somebody else.",
     )
     nwc: NwcSettings = field(default_factory=NwcSettings)
-    rates: RequestRates = field(default_factory=RequestRates)
+    request_limits: RequestLimits = field(default_factory=RequestLimits)
     limits: Limits = field(default_factory=Limits)
     enroll: EnrollTerms = field(default_factory=EnrollTerms)
     exchange: RateSettings = field(default_factory=RateSettings)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from kitestring.app.service.rates import CallerRates, Rates
+from kitestring.app.service.throttling import CallerThrottle, Throttles
 from kitestring.base.enrolments import is_enrolled
 from kitestring.base.grants import Grant
 from kitestring.wire.grammar import Speakers, Wire
@@ -15,7 +15,7 @@ from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, SERVICE_KEY
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Somebody who may speak over ``wire``. ``name`` is what its rates are counted under, ``key_id`` the key that
+    """Somebody who may speak over ``wire``. ``name`` is what its throttle are counted under, ``key_id`` the key that
     answers, ``grant`` that of a connection.
 
     ``known`` is the id of a grant of this caller, under which is kept what it was refused; a stranger, of whom nothing
@@ -26,7 +26,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     wire: Wire
     name: str
     key_id: str
-    rates: CallerRates
+    throttle: CallerThrottle
     grant: Grant | None = None
     known: str = ""
     known_since: int = 0
@@ -36,9 +36,9 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 class Callers:
     """The connections, and the key that everybody else speaks to."""
 
-    def __init__(self, service_pubkey: str, rates: Rates) -> None:
+    def __init__(self, service_pubkey: str, throttles: Throttles) -> None:
         self._service_pubkey: Final = service_pubkey
-        self._rates: Final = rates
+        self._throttles: Final = throttles
         self._connections: dict[str, Caller] = {}
         #: Callers with grants on a wire of strangers, by wire and public key; and the grants of each, with their dates.
         self._known: dict[tuple[str, str], Caller] = {}
@@ -62,7 +62,7 @@ class Callers:
             wire,
             grant.grant_id,
             CONNECTION_KEY_PREFIX + grant.grant_id,
-            self._rates.connections,
+            self._throttles.connections,
             grant,
             grant.grant_id,
         )
@@ -83,8 +83,8 @@ class Callers:
         grants = self._grants[who]
         since, grant_id = min((since, grant_id) for grant_id, since in grants.items())
         alone = self._enrolled.issuperset(grants)
-        rates = self._rates.enrolled if alone else self._rates.connections
-        self._known[who] = Caller(wire, who[1], SERVICE_KEY, rates, None, grant_id, since, alone)
+        throttle = self._throttles.enrolled if alone else self._throttles.connections
+        self._known[who] = Caller(wire, who[1], SERVICE_KEY, throttle, None, grant_id, since, alone)
 
     def _lose(self, wire: Wire, who: tuple[str, str], grant_id: str) -> None:
         left = self._grants[who]
@@ -109,7 +109,7 @@ class Callers:
             if recipient != self._service_pubkey:
                 return None
             known = self._known.get((wire.name, author))
-            return known or Caller(wire, author, SERVICE_KEY, self._rates.strangers(wire.name))
+            return known or Caller(wire, author, SERVICE_KEY, self._throttles.strangers(wire.name))
         caller = self._connections.get(recipient)
         if caller is None or caller.grant is None or caller.wire is not wire:
             return None

@@ -30,7 +30,6 @@ from kitestring.app.service.notices import give_notice
 from kitestring.app.service.notifier import Notifier
 from kitestring.app.service.plugins import load_plugins
 from kitestring.app.service.probe import Probe
-from kitestring.app.service.rates import Rates
 from kitestring.app.service.relay_watch import RelayWatch
 from kitestring.app.service.relay_witness import RelayWitness
 from kitestring.app.service.rendezvous import Rendezvous
@@ -38,6 +37,7 @@ from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.signers import Signers
+from kitestring.app.service.throttling import Throttles
 from kitestring.app.service.twins import Twins
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
@@ -152,7 +152,8 @@ class Core:
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id,
             facts=Facts(node.network, config.accept_legacy_offers, without, plugins), wires=wires,
-            engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
+            engine=self.engine, send_once=self._send_unstored, clock=clock,
+            throttles=Throttles(config.request_limits, clock),
             last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
             seen=self._last_uses.seen,
         )  # fmt: skip

@@ -1,8 +1,9 @@
 """Between the relays and the engine: an event becomes a command, once, and its answer finds the way back.
 
-Every protocol goes through the same steps: receive → check → who → known → decrypt → rates → read → carry out → answer.
-What differs between them is in the value of each wire. Nothing here decides about money, and nothing that could move
-money is refused here but by the ledger: who was told no, or was passed over in silence, is never served by a late copy.
+The steps are the same for every protocol: receive → check → who → known → decrypt → throttle → read → carry out →
+answer. What differs between them is in the value of each wire. Nothing here decides about money, and nothing that could
+move money is refused here but by the ledger: who was told no, or was passed over in silence, is never served by a late
+copy.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import msgspec
 from kitestring.app.service.callers import Caller, Callers
 from kitestring.app.service.in_hand import InHand
 from kitestring.app.service.last_words import LastWords
-from kitestring.app.service.rates import Rates
 from kitestring.app.service.refused import RefusedStrangers
 from kitestring.app.service.served import Served
+from kitestring.app.service.throttling import Throttles
 from kitestring.app.service.wires import Wires
 from kitestring.base.commands import Journaled
 from kitestring.base.errors import CodecError, KitestringError, NotStoredError, Reason
@@ -58,7 +59,7 @@ class Gateway:
 
     def __init__(
         self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
-        clock: Clock, rates: Rates, last_words: LastWords, used: Callable[[Grant, bool], None],
+        clock: Clock, throttles: Throttles, last_words: LastWords, used: Callable[[Grant, bool], None],
         seen: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._facts: Final = facts
@@ -69,7 +70,7 @@ class Gateway:
         self._last_words: Final = last_words
         self._used: Final = used
         self._seen: Final = seen
-        self._callers: Final = Callers(service_pubkey, rates)
+        self._callers: Final = Callers(service_pubkey, throttles)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._in_hand: Final = InHand()
@@ -157,14 +158,14 @@ class Gateway:
             await self._carry_out(event, caller, asked)
 
     async def _is_answered(self, event: Event, caller: Caller, since: int) -> bool:
-        """Whether this is a copy: then the stored answer is said again, whatever rates or prices are now, or nothing if
+        """Whether this is a copy: then the stored answer is said again, whatever limits and prices are, or nothing if
         none was stored or it was said just now. What may have been answered before this run (dated before ``since``, of
         a stranger also as far ahead as its clock may be), or of a stranger since memory has lost some, is looked for
         before it costs anything; any other copy is met by the claim itself."""
         if event.id in self._refused:
             return True
         if event.id in self._served:
-            if caller.rates.may_repeat(caller.name, event.id):
+            if caller.throttle.may_repeat(caller.name, event.id):
                 await self._engine.known(event.id)
             return True
         ahead_s = 0 if caller.known else WINDOWS[event.kind].ahead_s + ROUNDED_S
@@ -174,7 +175,7 @@ class Gateway:
 
     async def _is_known(self, event: Event, caller: Caller) -> bool:
         """Whether the ledger has an answer, or will: then it is said again, not more often than is good."""
-        return await self._engine.known(event.id, lambda: caller.rates.may_repeat(caller.name, event.id))
+        return await self._engine.known(event.id, lambda: caller.throttle.may_repeat(caller.name, event.id))
 
     def _heed_last_words(self, event: Event, text: str, caller: Caller, to: ReplyTo) -> None:
         if self._last_words.refuse(event.id, event.created_at):
@@ -197,7 +198,7 @@ class Gateway:
             raise WireRefusalError(preferred, Refused(reason), read=False) from None
 
     def _admit(self, text: str, caller: Caller, to: ReplyTo) -> None:
-        limited = caller.rates.admit(caller.name)
+        limited = caller.throttle.admit(caller.name)
         if limited is not None:
             raise WireRefusalError(to.named(caller.wire.method(text)), limited)
 
@@ -208,14 +209,14 @@ class Gateway:
             self._used(caller.grant, choice.raises)
 
     def _charge(self, event: Event, asked: Asked, caller: Caller) -> None:
-        limited = caller.rates.charge(caller.name, asked, 0 if caller.known else work_bits(event))
+        limited = caller.throttle.charge(caller.name, asked, 0 if caller.known else work_bits(event))
         if limited is not None:
             raise WireRefusalError(asked.to, limited)
 
     async def _refuse(self, event: Event, caller: Caller, refusal: WireRefusalError) -> None:
         """Refuse in words, or in silence where the wire has none or there were too many lately."""
         wire, reason, to = caller.wire, refusal.refused.reason, refusal.to
-        is_told = wire.codes[reason] is not None and caller.rates.may_tell(caller.name, reason, read=refusal.read)
+        is_told = wire.codes[reason] is not None and caller.throttle.may_tell(caller.name, reason, read=refusal.read)
         refused = refusal.refused if is_told else None
         if caller.known and to.method not in wire.questions:
             await self._refuse_for_good(event, caller, to, refused)
@@ -247,7 +248,7 @@ class Gateway:
         if caller.known and not await self._last_words.keep(event.id, event.created_at, until):
             return False
         is_silent = await self._may_be_paid(event, caller, to)
-        if not is_silent and caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
+        if not is_silent and caller.throttle.may_tell(caller.name, _NOT_STORED.reason, read=True):
             await self._turn_away(event, caller, to, _NOT_STORED)
         return True
 
@@ -321,7 +322,7 @@ class Gateway:
     async def _look_up(self, event: Event, caller: Caller, late: Lookup[Caller]) -> None:
         if await self._is_known(event, caller) or event.id in self._served or event.id in self._refused:
             return
-        is_told = late.answerable and caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
+        is_told = late.answerable and caller.throttle.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
         to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
         to = self._named(event, caller, to) if is_told else to
         if not caller.known:

@@ -13,7 +13,7 @@ from kitestring.client.hearing import OF_A_SHARED_SERVICE, StandingReplies
 from kitestring.client.net import Net
 from kitestring.client.session import Dialog, reach
 from kitestring.nostr.event import Event, decode_event, encode_event
-from kitestring.policy.rates import Limiter, Rate
+from kitestring.policy.rate_limits import Limiter, RateLimit
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import is_reply
 
@@ -39,7 +39,7 @@ class ServiceLine:
         self._standing: StandingReplies | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._seen: Final[dict[str, dict[str, None]]] = {}
-        self._room: Final = Limiter(Rate(REPLIES_PER_MIN, MAX_REPLIES))
+        self._room: Final = Limiter(RateLimit(REPLIES_PER_MIN, MAX_REPLIES))
 
     async def open(self) -> None:
         """Begin to connect, and to hear; returns at once."""

@@ -13,7 +13,7 @@ MAX_BUCKETS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """``per_minute`` sustained, ``burst`` at once. Both ≥ 1."""
 
     per_minute: int
@@ -21,16 +21,16 @@ class Rate:
 
 
 class Limiter:
-    """One :class:`Rate` for many keys, at most ``max_buckets`` of them. ``now_ms`` must come from a monotonic clock.
+    """One rate limit for many keys, at most ``max_buckets`` of them. ``now_ms`` must come from a monotonic clock.
 
     Kept per key is the time, in 1/per_minute milliseconds, at which its bucket will be full again.
     """
 
     __slots__ = ("_full_at", "_max_buckets", "_rate", "_room")
 
-    def __init__(self, rate: Rate, max_buckets: int = MAX_BUCKETS) -> None:
+    def __init__(self, rate: RateLimit, max_buckets: int = MAX_BUCKETS) -> None:
         if rate.per_minute < 1 or rate.burst < 1 or max_buckets < 1:
-            raise ValueError("rates, bursts and numbers of buckets are at least 1")
+            raise ValueError("limits, bursts and numbers of buckets are at least 1")
         self._rate = rate
         self._room = (rate.burst - 1) * _MINUTE_MS
         self._max_buckets = max_buckets
@@ -38,7 +38,7 @@ class Limiter:
 
     def times(self, number: int) -> Limiter:
         """A limiter of its own with so many times the rate."""
-        return Limiter(Rate(self._rate.per_minute * number, self._rate.burst * number), self._max_buckets)
+        return Limiter(RateLimit(self._rate.per_minute * number, self._rate.burst * number), self._max_buckets)
 
     def wait_ms(self, key: str, now_ms: int) -> int:
         """0 when a request would pass now, else the milliseconds until one will. Takes nothing."""

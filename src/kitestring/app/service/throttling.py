@@ -1,41 +1,41 @@
-"""The request rates of this service: which bucket each kind of caller drinks from, and how often one is told so."""
+"""The request limits of this service: which bucket each kind of caller drinks from, and how often one is told so."""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import RequestLimits
 from kitestring.base.commands import Bundle, Debit, PayInvoice
 from kitestring.base.enrolments import TOGETHER
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
-from kitestring.policy.rates import Limiter, Rate, take_all
+from kitestring.policy.rate_limits import Limiter, RateLimit, take_all
 from kitestring.wire.grammar import Asked
 
 #: A reply to a message nobody can read helps once; more of them would be an echo for strangers.
-UNDECRYPTABLE: Final = Rate(1, 1)
+UNDECRYPTABLE: Final = RateLimit(1, 1)
 #: One stranger; the other payers of an offer are not held up by it.
-PER_AUTHOR: Final = Rate(30, 30)
+PER_AUTHOR: Final = RateLimit(30, 30)
 #: "Too many requests", per caller: one in five seconds is enough to be understood, the rest is silence.
-RATE_REFUSALS: Final = Rate(12, 1)
+RATE_REFUSALS: Final = RateLimit(12, 1)
 #: "Too old" to one connection: what a relay has kept over an outage must not use up what new requests need.
-STALE_REFUSALS: Final = Rate(60, 60)
+STALE_REFUSALS: Final = RateLimit(60, 60)
 #: Refusals of strangers' requests that reach no target, all together.
-STRANGER_REFUSALS: Final = Rate(600, 600)
+STRANGER_REFUSALS: Final = RateLimit(600, 600)
 #: The same answer said again, per request: a client that asks again has waited longer, and copies are no echo.
-SAID_AGAIN: Final = Rate(6, 1)
+SAID_AGAIN: Final = RateLimit(6, 1)
 #: Answers said again to one connection, and to all strangers together: what relays show after an outage.
-SAID_AGAIN_ALL: Final = Rate(600, 600)
+SAID_AGAIN_ALL: Final = RateLimit(600, 600)
 #: Words of sessions at one pointer, each of which may be kept for good: of all who are known, and of all strangers.
-SESSION_WORDS: Final = Rate(60, 60)
+SESSION_WORDS: Final = RateLimit(60, 60)
 #: The one key of a bucket that all share.
 EVERYBODY: Final = ""
 #: Proof of work (NIP-13) that opens a way of its own while others have taken all there is: a million hashes, a second
 #: or two for whoever pays once, and a core for each one or two a second for a flood.
 WORK_BITS: Final = 20
 #: Requests with that work, all together, beside what all others have.
-WORKED: Final = Rate(600, 60)
+WORKED: Final = RateLimit(600, 60)
 
 _Takes = tuple[tuple[Limiter | None, str], ...]
 
@@ -44,7 +44,7 @@ _Takes = tuple[tuple[Limiter | None, str], ...]
 ENROLLED_PAYMENTS_PER_MIN: Final = 30
 
 
-class CallerRates(Protocol):
+class CallerThrottle(Protocol):
     """The buckets of one kind of callers; ``caller`` is the name of one of them."""
 
     def admit(self, caller: str) -> Refused | None:
@@ -64,15 +64,15 @@ class CallerRates(Protocol):
         ...
 
 
-class ConnectionRates:
+class ConnectionThrottle:
     """Of a connection each request costs, well-formed or not, and a payment costs more. So do those of a caller of
     debits that has a grant."""
 
-    def __init__(self, rates: RequestRates, clock: Clock) -> None:
+    def __init__(self, limits: RequestLimits, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
         self._words = Limiter(SESSION_WORDS)
-        self._requests = _limiter(rates.requests_per_min)
-        self._payments = _limiter(rates.payments_per_min)
+        self._requests = _limiter(limits.requests_per_min)
+        self._payments = _limiter(limits.payments_per_min)
         self._unread = Limiter(UNDECRYPTABLE)
         self._again, self._again_all = Limiter(SAID_AGAIN), Limiter(SAID_AGAIN_ALL)
         self._told = {Reason.RATE_LIMITED: Limiter(RATE_REFUSALS), Reason.STALE_REQUEST: Limiter(STALE_REFUSALS)}
@@ -99,34 +99,34 @@ class ConnectionRates:
         return self._buckets.take((self._again, request_id), *self._of(self._again_all, caller)) is None
 
 
-class EnrolledRates(ConnectionRates):
+class EnrolledThrottle(ConnectionThrottle):
     """Of a key that has enrolled it costs what it costs a connection, and all of them together have what a few
     connections have: keys are free, and so are payments from one of their accounts to another, whose rows stay."""
 
-    def __init__(self, rates: RequestRates, clock: Clock) -> None:
-        super().__init__(rates, clock)
+    def __init__(self, limits: RequestLimits, clock: Clock) -> None:
+        super().__init__(limits, clock)
         limiters = (self._requests, self._payments, self._unread, self._again_all, *self._told.values())
         self._together: Final = {one: one.times(TOGETHER) for one in limiters if one is not None}
         if self._payments is not None:
-            at_once = rates.payments_per_min * TOGETHER
-            self._together[self._payments] = Limiter(Rate(min(at_once, ENROLLED_PAYMENTS_PER_MIN), at_once))
+            at_once = limits.payments_per_min * TOGETHER
+            self._together[self._payments] = Limiter(RateLimit(min(at_once, ENROLLED_PAYMENTS_PER_MIN), at_once))
 
     def _of(self, limiter: Limiter | None, caller: str) -> _Takes:
         return () if limiter is None else ((limiter, caller), (self._together[limiter], EVERYBODY))
 
 
-class StrangerRates:
+class StrangerThrottle:
     """A stranger's request costs per author, per target (a session's word there once more), and all together; one with
     proof of work has a way beside all but the first, so that a flood with fresh keys closes no offer and no pointer for
     whoever has done some. Refusals of those that reach
     no target are bounded all together too: each costs a signature and a publication, and keys of strangers are free."""
 
-    def __init__(self, rates: RequestRates, clock: Clock) -> None:
+    def __init__(self, limits: RequestLimits, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
         self._words = Limiter(SESSION_WORDS)
         self._author = Limiter(PER_AUTHOR)
-        self._target = _limiter(rates.offer_requests_per_min)
-        self._all = _limiter(rates.all_offers_requests_per_min)
+        self._target = _limiter(limits.offer_requests_per_min)
+        self._all = _limiter(limits.all_offers_requests_per_min)
         self._worked = Limiter(WORKED)
         self._limit_told = Limiter(RATE_REFUSALS)
         self._refusals = Limiter(STRANGER_REFUSALS)
@@ -154,19 +154,19 @@ class StrangerRates:
         return self._buckets.take((self._again, request_id), (self._again_all, EVERYBODY)) is None
 
 
-class Rates:
+class Throttles:
     """Token buckets in memory, bounded; what a restart forgets is at most one burst."""
 
-    def __init__(self, rates: RequestRates, clock: Clock) -> None:
-        self._rates, self._clock = rates, clock
-        self._strangers: dict[str, StrangerRates] = {}
-        self.connections: Final = ConnectionRates(rates, clock)
-        self.enrolled: Final = EnrolledRates(rates, clock)
+    def __init__(self, limits: RequestLimits, clock: Clock) -> None:
+        self._limits, self._clock = limits, clock
+        self._strangers: dict[str, StrangerThrottle] = {}
+        self.connections: Final = ConnectionThrottle(limits, clock)
+        self.enrolled: Final = EnrolledThrottle(limits, clock)
 
-    def strangers(self, wire: str) -> StrangerRates:
+    def strangers(self, wire: str) -> StrangerThrottle:
         """The buckets of one wire: a flood over one leaves the others open."""
         if wire not in self._strangers:
-            self._strangers[wire] = StrangerRates(self._rates, self._clock)
+            self._strangers[wire] = StrangerThrottle(self._limits, self._clock)
         return self._strangers[wire]
 
 
@@ -207,4 +207,4 @@ def _word(words: Limiter, asked: Asked) -> tuple[tuple[Limiter, str], ...]:
 
 def _limiter(per_minute: int) -> Limiter | None:
     """A burst of one minute's worth: fifty payments at once are normal for an agent. 0 = no limit."""
-    return Limiter(Rate(per_minute, per_minute)) if per_minute else None
+    return Limiter(RateLimit(per_minute, per_minute)) if per_minute else None
