@@ -313,6 +313,26 @@ async def _transfers(stage: Stage) -> None:
     await command(stage, "account_fund", "fund", account="shop", amount_msat=AMOUNT)
 
 
+async def _transfers_back(stage: Stage) -> None:
+    await command(stage, "account_withdraw", "back", account="purse", amount_msat=AMOUNT)
+
+
+async def _transfers_between(stage: Stage) -> None:
+    await command(stage, "account_transfer", "over", from_account="purse", to_account="shop", amount_msat=AMOUNT)
+
+
+async def _pays_and_withdraws(stage: Stage) -> None:
+    """The owner takes money out of the account while a payment holds a part of it."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=3)))
+
+    async def is_claimed() -> bool:
+        return await stage.service.state(stage.bills["bill"][1]) != ""
+
+    await stage.until(is_claimed, "the payment was never claimed")
+    await _transfers_back(stage)
+    await stage.told("pay")
+
+
 async def _expires(stage: Stage) -> None:
     """Nobody pays, and the node says so; afterwards nobody can."""
     till = stage.app("till")
@@ -778,6 +798,9 @@ FLOWS: Final = (
     ),
     Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
     Flow("transfer", _transfers, {"shop": AMOUNT}),
+    Flow("transfer, back", _transfers_back, {"purse": -AMOUNT}),
+    Flow("transfer, between accounts", _transfers_between, {"purse": -AMOUNT, "shop": AMOUNT}),
+    Flow("transfer, back while it pays", _pays_and_withdraws, {"purse": COST - AMOUNT}, {"pay": "ok"}, ("bill",)),
     Flow("expiry", _expires, {}, {"sell": "ok"}),
     Flow("debit", _debits, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
     Flow("debit, joined", _debits_twice, {"purse": COST}, {"debit": "ok", "join": "ok"}, ("bill",), _has_till),

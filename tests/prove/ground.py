@@ -203,6 +203,10 @@ class Ground(RuleBasedStateMachine):
     def transfer(self, source: str, amount: int) -> None:
         self._move(source, "bob" if source == "alice" else "alice", amount)
 
+    @rule(source=ACCOUNT, amount=AMOUNT)
+    def withdraw(self, source: str, amount: int) -> None:
+        self._move(source, "owner", amount)
+
     def _move(self, source: str, target: str, amount: int) -> None:
         said = self.execute(replace(move(f"t{self.number()}", source, target, amount), view=RICH))
         assert said == self.model.transfer(f"command{self.count}", self.now, source, target, amount)

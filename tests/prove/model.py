@@ -269,10 +269,10 @@ class Model(Books):
         return "Done"
 
     def transfer(self, name: str, at: int, source: str, target: str, amount: int) -> str:
-        """By a command of the owner; what he has himself is never too little."""
+        """By a command of the owner; what he has himself is never too little, and back to him it goes at any time."""
         if self.is_too_old(at):
             return "stale_request"
-        if self.stops:
+        if self.stops and target != "owner":
             return "spending_stopped"
         self.hear(name, at, at)
         if source == "owner":
@@ -283,7 +283,10 @@ class Model(Books):
             del self.times[name]
             return "insufficient_funds"
         self.funds[source] -= amount
-        self.gain(target, amount)
+        if target == "owner":
+            self.owner += amount
+        else:
+            self.gain(target, amount)
         return "Claimed"
 
     # ------------------------------------------------------------ questions to the owner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from kitestring.app.cli.account import command
@@ -55,6 +56,50 @@ def test_money_is_given_in_sats_with_a_note() -> None:
     said = run(command, *words, answer={"amount_msat": 21_000, "available_msat": 26_000})
     assert said.asked == [("account_fund", {"account": "bob", "amount_msat": 21_000, "note": "pocket money"}, "k")]
     assert said.out == "bob got 21 sat and has 26 sat now\n"
+
+
+def test_money_is_taken_back_and_moved_in_sats_or_all_of_it() -> None:
+    words = ("withdraw", "bob", "21", "--note", "rent", "--idempotency-key", "k")
+    said = run(command, *words, answer={"amount_msat": 21_000, "available_msat": 5_000})
+    assert said.asked == [("account_withdraw", {"account": "bob", "amount_msat": 21_000, "note": "rent"}, "k")]
+    assert said.out == "bob gave 21 sat and has 5 sat now\n"
+    answer = {"amount_msat": 26_500, "from_available_msat": 0, "to_available_msat": 30_000}
+    said = run(command, "transfer", "bob", "eve", "--all", "--idempotency-key", "k", answer=answer)
+    ends = {"from_account": "bob", "to_account": "eve"}
+    assert said.asked == [("account_transfer", {**ends, "amount_msat": None, "note": ""}, "k")]
+    assert said.out == "26.500 sat moved; bob has 0 sat, eve 30 sat now\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fund", "bob", "-50"), "-50 is below zero: to take money back, use `kitestring account withdraw`"),
+        (("fund", "bob", "0"), "'0' is not a whole number of sats"),
+        (("fund", "bob", "--nota"), "No such option"),
+        (("withdraw", "bob", "-50"), "'-50' is not a whole number of sats"),
+        (("withdraw", "bob", "1.5"), "'1.5' is not a whole number of sats"),
+        (("withdraw", "bob"), "name either AMOUNT_SAT or --all"),
+        (("withdraw", "bob", "5", "--all"), "name either AMOUNT_SAT or --all"),
+        (("transfer", "bob", "eve"), "name either AMOUNT_SAT or --all"),
+        (("transfer", "bob"), "missing argument"),
+    ],
+)
+def test_an_amount_is_whole_sats_above_zero_or_all(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        run(command, *words)
+    assert said.lower() in refused.value.format_message().lower()
+
+
+def test_money_goes_to_an_account_on_to_another_and_back(service: Service) -> None:
+    for name in ("carol", "dave"):
+        service.ok("account", "create", name)
+    before = service.ok("balance")["balance_msat"]
+    service.ok("account", "fund", "carol", "500")
+    service.ok("account", "transfer", "carol", "dave", "200")
+    assert service.ok("account", "withdraw", "carol", "--all")["amount_msat"] == 300_000
+    assert service.ok("account", "withdraw", "dave", "50")["available_msat"] == 150_000
+    assert service.ok("account", "withdraw", "dave", "--all")["available_msat"] == 0
+    assert service.ok("balance")["balance_msat"] == before
 
 
 def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None:

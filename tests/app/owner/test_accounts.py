@@ -1,4 +1,4 @@
-"""The owner's commands about accounts: made once, listed, funded from what the node really has."""
+"""The owner's commands about accounts: made once, listed, and found by the name that was typed."""
 
 from __future__ import annotations
 
@@ -32,19 +32,17 @@ async def test_a_name_is_small_letters_and_digits(office: Office, name: str) -> 
     assert (await office.run("account_list"))["accounts"] == []
 
 
-async def test_the_owners_own_account_is_the_node_and_is_neither_made_nor_funded(office: Office) -> None:
+async def test_the_owners_own_account_is_the_node_and_is_not_made(office: Office) -> None:
     assert "owner" in (await office.refused("account_create", name="owner")).message
-    assert (await office.refused("account_fund", account="owner", amount_msat=1)).reason is Reason.MALFORMED
 
 
-async def test_only_an_existing_account_can_be_funded(office: Office) -> None:
-    await office.run("account_create", name="bob")
-    for key, sum_msat in (("k1", 5_000), ("k2", 10_000)):
-        funded = await office.run("account_fund", key, account="bob", amount_msat=5_000, note="pocket money")
-        assert funded == {"account": "bob", "amount_msat": 5_000, "available_msat": sum_msat}
-    assert await office.rig.available("bob") == 10_000
-    refused = await office.refused("account_fund", "k3", account="eve", amount_msat=1)
-    assert (refused.reason, "account create eve" in refused.message) == (Reason.UNKNOWN_TARGET, True)
+async def test_a_name_that_nobody_has_is_told_with_the_one_that_was_meant(office: Office) -> None:
+    await office.run("account_create", name="alice")
+    for typed, said in (("alise", "did you mean 'alice'?"), ("zoe", "make it with `kitestring account create zoe`")):
+        refused = await office.refused("account_fund", "k2", account=typed, amount_msat=1)
+        assert (refused.reason, refused.message) == (
+            Reason.UNKNOWN_TARGET, f"there is no account {typed!r}; {said}"
+        )  # fmt: skip
 
 
 async def test_enrolled_accounts_stand_behind_the_owners_own_with_their_key_and_are_named_by_it(office: Office) -> None:
@@ -58,21 +56,3 @@ async def test_enrolled_accounts_stand_behind_the_owners_own_with_their_key_and_
         await office.refused("account_fund", "k3", account=npub(BOB), amount_msat=1)
     ).reason is Reason.UNKNOWN_TARGET
     assert (await office.refused("account_fund", "k4", account="npub1x", amount_msat=1)).reason is Reason.MALFORMED
-
-
-async def test_a_key_funds_once(office: Office) -> None:
-    await office.run("account_create", name="bob")
-    funded = [await office.run("account_fund", account="bob", amount_msat=5_000) for _ in range(3)]
-    assert funded[0] == funded[1] == funded[2]
-    assert await office.rig.available("bob") == 5_000
-
-
-async def test_no_more_is_given_away_than_the_node_holds_and_nothing_while_it_cannot_be_asked(office: Office) -> None:
-    await office.run("account_create", name="bob")
-    have = int((await office.node.balance()).spendable_msat)
-    beyond = await office.refused("account_fund", account="bob", amount_msat=have + 1)
-    assert (beyond.reason, beyond.details) == (Reason.INSUFFICIENT_FUNDS, {"remaining_msat": have})
-    await office.run("account_fund", "k2", account="bob", amount_msat=have)
-    office.node.offline = True
-    away = await office.refused("account_fund", "k3", account="bob", amount_msat=1)
-    assert (away.reason, "switched off" in away.message) == (Reason.UNAVAILABLE, True)

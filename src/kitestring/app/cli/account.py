@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -70,10 +70,41 @@ def show(shell: Shell, name: str) -> None:
     shell.show(found, facts(rows))
 
 
-@command.command("fund")
+#: A negative amount is an argument, and not an unknown option.
+_SIGNED: Final = {"ignore_unknown_options": True}
+
+
+class _Amount(Sats):
+    """Whole sats. Of a negative number the error says ``instead``."""
+
+    def __init__(self, instead: str = "") -> None:
+        super().__init__()
+        self._instead = instead
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if text.startswith("-") and not text[1:].isdecimal():
+            raise click.NoSuchOption(text, ctx=ctx)
+        if text.startswith("-") and self._instead:
+            raise click.BadParameter(f"{text} is below zero: {self._instead}", ctx, param)
+        return super().convert(value, param, ctx)
+
+
+_all_option = click.option("--all", "is_all", is_flag=True, help="All that is free; what payments reserve stays.")
+_note_option = click.option("--note", default="", help="Why, kept with the entry.")
+
+
+def _wanted(amount_sat: int | None, is_all: bool) -> int | None:
+    """The amount in msat, None for all. Raises UsageError unless one of the two was typed."""
+    if (amount_sat is None) != is_all:
+        raise click.UsageError("name either AMOUNT_SAT or --all")
+    return None if amount_sat is None else msat(amount_sat)
+
+
+@command.command("fund", context_settings=_SIGNED)
 @click.argument("name")
-@click.argument("amount_sat", type=Sats())
-@click.option("--note", default="", help="Why, kept with the entry.")
+@click.argument("amount_sat", type=_Amount("to take money back, use `kitestring account withdraw`"))
+@_note_option
 @key_option
 @common
 def fund(shell: Shell, name: str, amount_sat: int, note: str, key: str) -> None:
@@ -81,3 +112,41 @@ def fund(shell: Shell, name: str, amount_sat: int, note: str, key: str) -> None:
     params = {"account": name, "amount_msat": msat(amount_sat), "note": note}
     result = shell.call("account_fund", params, key)
     shell.show(result, f"{name} got {amount(result['amount_msat'])} and has {amount(result['available_msat'])} now")
+
+
+@command.command("withdraw", context_settings=_SIGNED)
+@click.argument("name")
+@click.argument("amount_sat", type=_Amount(), required=False)
+@_all_option
+@_note_option
+@key_option
+@common
+def withdraw(shell: Shell, name: str, amount_sat: int | None, is_all: bool, note: str, key: str) -> None:
+    """Take AMOUNT_SAT of the account NAME back to the node's owner.
+
+    Nothing moves on the Lightning network. Money that is reserved for payments under way stays.
+    """
+    params = {"account": name, "amount_msat": _wanted(amount_sat, is_all), "note": note}
+    result = shell.call("account_withdraw", params, key)
+    shell.show(result, f"{name} gave {amount(result['amount_msat'])} and has {amount(result['available_msat'])} now")
+
+
+@command.command("transfer", context_settings=_SIGNED)
+@click.argument("from_name", metavar="FROM")
+@click.argument("to_name", metavar="TO")
+@click.argument("amount_sat", type=_Amount(), required=False)
+@_all_option
+@_note_option
+@key_option
+@common
+def transfer(
+    shell: Shell, from_name: str, to_name: str, amount_sat: int | None, is_all: bool, note: str, key: str
+) -> None:
+    """Move AMOUNT_SAT from the account FROM to the account TO.
+
+    Nothing moves on the Lightning network. Money that is reserved for payments under way stays.
+    """
+    wanted = {"amount_msat": _wanted(amount_sat, is_all), "note": note}
+    result = shell.call("account_transfer", {"from_account": from_name, "to_account": to_name, **wanted}, key)
+    has = f"{from_name} has {amount(result['from_available_msat'])}, {to_name} {amount(result['to_available_msat'])}"
+    shell.show(result, f"{amount(result['amount_msat'])} moved; {has} now")

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from difflib import get_close_matches
+from typing import Final
 
-import msgspec
-from msgspec import Meta
-
-from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate, Read
-from kitestring.app.owner.desk import Managing, Operating, Reading
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, npub, plain_line, public_key
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
+from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.params import NameParams, NoParams, npub, public_key
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.enrolments import account_id_of, enrolled_key, is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account
-from kitestring.base.money import Msat
-from kitestring.base.transactions.owner import SaveAccount, Transfer
+from kitestring.base.transactions.owner import SaveAccount
 
 #: The beginning of a public key as people see it.
 NPUB: Final = "npub1"
+#: Of a name that nobody knows: as long as names are, so that what is close is found fast.
+MAX_COMPARED_CHARS: Final = 64
 _ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-
-
-class FundParams(msgspec.Struct, forbid_unknown_fields=True):
-    account: Name
-    amount_msat: AmountMsat
-    note: Annotated[str, Meta(max_length=200)] = ""
 
 
 async def account_create(desk: Managing, params: NameParams, _call: Call) -> Change | Result:
@@ -56,36 +49,23 @@ def _place(account: Account) -> tuple[bool, int, str]:
     return is_foreign, account.created_at if is_foreign else 0, account.name
 
 
-async def account_fund(desk: Operating, params: FundParams, call: Call) -> Change:
-    """Give a sub-account some of the node's money. Nothing moves on the Lightning network."""
-    account = await named_account(desk, params.account)
-    if params.account == OWNER_ACCOUNT:
-        raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and needs no funding")
-    transfer = Transfer(
-        transfer_id=call.request_id,
-        from_account=OWNER_ACCOUNT,
-        to_account=account.account_id,
-        amount_msat=Msat(params.amount_msat),
-        note=plain_line(params.note),
-        now=desk.clock.now(),
-        view=await desk.node_view(),
-    )
-    available = account.available_msat + transfer.amount_msat
-    result = {"account": account.account_id, "amount_msat": params.amount_msat, "available_msat": int(available)}
-    return Change((transfer,), result)
-
-
 async def need_account(desk: Reading, account_id: str) -> Account:
     """The account of that name. Raises KitestringError when there is none."""
     if account_id == OWNER_ACCOUNT:
         return Account(account_id=OWNER_ACCOUNT, name=OWNER_ACCOUNT)
     found = await desk.store.account(account_id)
     if found is None:
-        raise KitestringError(
-            Reason.UNKNOWN_TARGET,
-            f"there is no account {account_id!r}; make it with `kitestring account create {account_id}`",
-        )
+        raise KitestringError(Reason.UNKNOWN_TARGET, await _absent(desk, account_id))
     return found
+
+
+async def _absent(desk: Reading, typed: str) -> str:
+    """The sentence for a name that no account has, with the one that was meant, if it is close."""
+    names = [account.name for account in await desk.store.accounts() if not is_enrolled(account.account_id)]
+    close = get_close_matches(typed[:MAX_COMPARED_CHARS].lower(), names, n=1, cutoff=0.75)
+    if close:
+        return f"there is no account {typed!r}; did you mean {close[0]!r}?"
+    return f"there is no account {typed!r}; make it with `kitestring account create {typed}`"
 
 
 async def named_account(desk: Reading, typed: str) -> Account:
@@ -109,5 +89,4 @@ def show_account(account: Account) -> Result:
 COMMANDS: Final[Commands] = (
     Manage("account_create", NameParams, account_create),
     Read("account_list", NoParams, account_list),
-    Operate("account_fund", FundParams, account_fund),
 )
