@@ -392,7 +392,7 @@ class Model(Books):
             self.offers = before
             return refusal
         self._wait(request, "")
-        self.requests[request.request_id].answered_at = request.received_at
+        self.requests[request.request_id].answered_at = tx.message.signed_at  # kept as long as what was answered is
         return "Claimed"
 
     def write(self, writes: tuple[Write, ...]) -> str | None:
