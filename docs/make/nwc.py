@@ -15,7 +15,7 @@ from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
-from kitestring.ledger.sqlite.reader import COUNT_LIMIT
+from kitestring.ledger.sqlite.reads.transactions import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
 from kitestring.wire.grammar import NotificationType
 from kitestring.wire.serve.nwc.codes import CODES, NARROW_CODES, NO_INSTRUCTION, NO_PAYMENT_TYPE, WIDE_CODES

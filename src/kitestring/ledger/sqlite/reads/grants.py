@@ -1,0 +1,61 @@
+"""Grants and accounts."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+from kitestring.base.grants import Account, Grant
+from kitestring.ledger import rows
+from kitestring.ledger.sqlite.reads.statements import Statements
+
+
+class GrantReads(Statements):
+    """Grants and accounts."""
+
+    async def grants(self) -> list[Grant]:
+        found = self._all(f"SELECT {rows.GRANT} FROM grants WHERE service = ? ORDER BY grant_id")
+        return [rows.read_grant(row) for row in found]
+
+    async def last_uses(self) -> dict[str, int]:
+        return dict(self._all("SELECT grant_id, used_at FROM uses WHERE service = ?"))
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        row = self._one(f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND grant_id = ?", grant_id)
+        return None if row is None else rows.read_grant(row)
+
+    async def grant_named(self, wire: str, name: str) -> Grant | None:
+        # Left to itself SQLite takes the key, and walks through all grants of the service.
+        row = self._one(
+            f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_name"
+            " WHERE service = ? AND revoked_at IS NULL AND wire = ? AND name = ?",
+            wire,
+            name,
+        ) or self._one(
+            f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND revoked_at IS NULL AND wire = ? AND grant_id = ?",
+            wire,
+            name,
+        )
+        return None if row is None else rows.read_grant(row)
+
+    async def grants_of(self, wire: str, caller: str) -> list[Grant]:
+        found = self._all(
+            f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_caller"
+            " WHERE service = ? AND revoked_at IS NULL AND wire = ? AND caller = ? ORDER BY created_at, grant_id",
+            wire,
+            caller,
+        )
+        return [rows.read_grant(row) for row in found]
+
+    async def accounts(self) -> list[Account]:
+        found = self._all(
+            f"SELECT {rows.ACCOUNT} FROM accounts"
+            " WHERE service = ? AND kind IN ('owner', 'sub') ORDER BY kind, account_id"
+        )
+        return [rows.read_account(row) for row in found]
+
+    async def account(self, account_id: str) -> Account | None:
+        row = self._one(
+            f"SELECT {rows.ACCOUNT} FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')",
+            account_id,
+        )
+        return None if row is None else rows.read_account(row)
