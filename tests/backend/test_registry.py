@@ -6,7 +6,7 @@ import pytest
 
 from kitestring.backend import registry
 from kitestring.backend.registry import BackendUrl, open_backend
-from kitestring.backend.sandbox.node import Sandbox
+from kitestring.backend.sandbox.node import SandboxNode
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
 from kitestring.codec.uri import encode_nwc
@@ -25,8 +25,8 @@ def open_url(url: str, directory: Path, **environment: str) -> Backend:
 
 def test_the_sandbox_lives_in_the_data_directory_or_at_its_path(tmp_path: Path) -> None:
     at_home, elsewhere = open_url("sandbox://", tmp_path), open_url("sandbox:///srv/x.db?balance_sat=5", tmp_path)
-    assert isinstance(at_home, Sandbox)
-    assert isinstance(elsewhere, Sandbox)
+    assert isinstance(at_home, SandboxNode)
+    assert isinstance(elsewhere, SandboxNode)
     assert (at_home.path, elsewhere.path) == (tmp_path / "sandbox.db", Path("/srv/x.db"))
 
 
@@ -49,7 +49,7 @@ def test_a_backend_of_another_package_comes_in_by_its_entry_point(
 ) -> None:
     entry = EntryPoint("outside", "kitestring.backend.sandbox.node:from_url", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda **which: EntryPoints([entry]).select(**which))
-    assert isinstance(open_url("outside://", tmp_path), Sandbox)
+    assert isinstance(open_url("outside://", tmp_path), SandboxNode)
     assert registry.names() == ["clink", "lnd", "nostr", "outside", "sandbox"]
 
 

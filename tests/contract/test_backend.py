@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
+from kitestring.backend.sandbox.node import SandboxFaultError, SandboxNode
 from kitestring.base.money import Msat
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
@@ -109,7 +109,7 @@ def test_what_is_left_out_is_a_check() -> None:
     assert {check for lacks in KINDS.values() for check in lacks} <= set(CHECKS)
 
 
-class _SaysFailedOnAReadError(Sandbox):
+class _SaysFailedOnAReadError(SandboxNode):
     async def pay(self, order: PayOrder) -> PayAnswer:
         try:
             return await super().pay(order)
@@ -119,7 +119,7 @@ class _SaysFailedOnAReadError(Sandbox):
 
 async def test_a_backend_that_says_failed_on_a_read_error_does_not_pass(tmp_path: Path) -> None:
     async with sandbox_side(tmp_path) as sound:
-        assert isinstance(sound.backend, Sandbox)
+        assert isinstance(sound.backend, SandboxNode)
         sound.backend.__class__ = _SaysFailedOnAReadError
         with pytest.raises(AssertionError, match="lost: Failed"):
             await check_a_spoiled_answer_is_never_a_failure(SandboxSide(sound.backend, sound.world, sound.directory))

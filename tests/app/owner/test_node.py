@@ -15,7 +15,7 @@ from kitestring.app.owner.node_audit import Findings
 from kitestring.app.service.node_words import told
 from kitestring.app.service.relay_word import Carried
 from kitestring.backend.registry import open_backend
-from kitestring.backend.sandbox.node import Sandbox
+from kitestring.backend.sandbox.node import SandboxNode
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Finding, FindingState
 from kitestring.policy.enrolling import EnrollTerms
@@ -152,7 +152,7 @@ async def test_audit_looks_into_every_sandboxs_books(
 
     monkeypatch.setattr(control_node, "examine", examine)
     node = open_backend(url.format(tmp_path), clock=SystemClock(), entropy=os.urandom, data_dir=tmp_path)
-    assert isinstance(node, Sandbox)
+    assert isinstance(node, SandboxNode)
     await node.open()
     before(desk, node)
     assert (await desk.run("audit_node"))["violations"] == []

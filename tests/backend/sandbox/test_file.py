@@ -93,7 +93,7 @@ def test_what_a_failed_payment_held_is_given_back_once_and_not_before_it_failed(
         row = ("aa", 1_000, 10, "failed", "given", "", 0, 5_000)
         connection.execute(
             "INSERT INTO payments (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, sent_at_ms,"
-            " resolve_at_ms, node_key, records) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', '')",
+            " resolve_at_ms, node_key, records, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', '', 'no_route')",
             row,
         )
         connection.execute("UPDATE node SET balance_msat = 500")

@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.backend.sandbox.file import BLOCK_MS, INBOUND_MSAT
 from kitestring.backend.sandbox.incoming import CLTV_DELTA
-from kitestring.backend.sandbox.node import Sandbox
+from kitestring.backend.sandbox.node import SandboxNode
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
@@ -27,7 +27,7 @@ ORDER = HoldOrder(HASH, Msat(50_000), "tea", "", 600)
 
 @dataclass
 class Place:
-    node: Sandbox
+    node: SandboxNode
     world: World
     clock: WalkingClock
 

@@ -15,6 +15,7 @@ from kitestring.backend.sandbox.file import open_file
 from kitestring.backend.sandbox.payments import (
     EFFECTS,
     LATE_MS,
+    REASONS,
     Behaviour,
     Sent,
     attempt,
@@ -193,13 +194,13 @@ def test_every_behaviour_ends_as_its_row_says_and_answers_as_it_says(place: Plac
     assert place.try_(wanted) == Sent(fresh=True, answer=effect.answer)
     assert read_answer(place.row(wanted), NOW_MS) == InFlight()
     end = read_answer(place.row(wanted), NOW_MS + LATE_MS)
-    if behaviour is Behaviour.HANG:
+    if behaviour in {Behaviour.HANG, Behaviour.HANG_LOST}:
         assert end == InFlight()
     elif effect.outcome == "settled":
         assert isinstance(end, Settled)
         assert end.fee_msat == 510
     else:
-        assert end == Failed("sandbox: the payee refused the payment", FailureReason.NO_ROUTE, NOW_MS // 1_000)
+        assert end == Failed("sandbox: no route to the payee", FailureReason.NO_ROUTE, NOW_MS // 1_000)
 
 
 @pytest.mark.parametrize(
@@ -212,12 +213,21 @@ def test_every_behaviour_ends_as_its_row_says_and_answers_as_it_says(place: Plac
         (Behaviour.LATE, 70, 1_070),
         (Behaviour.HANG, None, None),
         (Behaviour.HANG, 70, None),
+        (Behaviour.HANG_LOST, 70, None),
     ],
 )
 def test_a_payment_ends_after_the_nodes_latency_or_when_it_is_told_to(
     behaviour: Behaviour, delay_ms: int | None, end: int | None
 ) -> None:
     assert resolve_at_ms(behaviour, delay_ms, 1_000, 5) == end
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_payment_fails_for_the_reason_that_its_payee_was_told(place: Place, reason: FailureReason) -> None:
+    wanted = place.order(behaviour=Behaviour.FAIL, reason=reason)
+    place.try_(wanted)
+    end = read_answer(place.row(wanted), NOW_MS + LATE_MS)
+    assert end == Failed(f"sandbox: {REASONS[reason]}", reason, NOW_MS // 1_000)
 
 
 def test_what_was_never_sent_was_never_seen() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from kitestring.backend.sandbox.payments import Behaviour
-from kitestring.backend.sandbox.world import World
+from kitestring.backend.sandbox.world import MAX_AHEAD_S, World
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.node import PayOrder
-from kitestring.base.payments import Failed
+from kitestring.base.payments import Failed, FailureReason, InFlight, Settled
 from kitestring.codec import bolt11
 from tests.kit.backend.sandbox import an_invoice, make, make_world, new_file
 from tests.kit.backend.sides import order
@@ -55,7 +55,7 @@ async def test_the_outside_world_pays_only_what_may_be_paid(tmp_path: Path) -> N
             (lambda: world.pay(amountless.bolt11), "no amount"),
             (lambda: world.pay(amountless.bolt11, Msat(0)), "less than"),
             (lambda: world.pay(huge.bolt11), "full"),
-            (lambda: world.pay(world.invoice(sat(1))), "not made by the node"),
+            (lambda: world.pay(world.invoice(sat(1))), "of another sandbox world"),
             (lambda: world.pay("lnbcrt1"), "short|checksum|invoice|bech32"),
             (lambda: world.release("00" * 32), "in flight"),
         ]
@@ -145,4 +145,76 @@ async def test_the_world_tells_which_key_was_paid_and_what_it_was_sent(tmp_path:
         (paid,) = world.payments()
         assert (paid.node_key, paid.records, paid.preimage) == (key, ((65_536, "00ff"),), preimage)
         assert world.books().balanced
+    await node.close()
+
+
+async def test_each_invoice_of_an_outsider_says_what_became_of_it(tmp_path: Path) -> None:
+    clock = WalkingClock()
+    node = make(tmp_path, clock)
+    await node.open()
+    with make_world(tmp_path, clock) as world:
+        fates = (Behaviour.SETTLE, Behaviour.FAIL, Behaviour.HANG, Behaviour.LATE)
+        for fate in fates:
+            text = world.invoice(sat(1), behaviour=fate, delay_ms=5_000 if fate is Behaviour.LATE else None)
+            await node.pay(order(text, timeout_s=1))
+        bare, brief = world.invoice(None), world.invoice(sat(2), expiry_s=1)
+        clock.ms += 1_000
+        seen = [(one.state.value, one.amount_msat, int(one.fee_msat), bool(one.preimage)) for one in world.invoices(9)]
+        assert seen == [
+            ("expired", 2_000, 0, False), ("unpaid", None, 0, False), ("in_flight", 1_000, 501, False),
+            ("held", 1_000, 501, False), ("failed", 1_000, 0, False), ("settled", 1_000, 501, True),
+        ]  # fmt: skip
+        assert [one.bolt11 for one in world.invoices(2)] == [brief, bare]
+        (found,) = world.invoices(9, bolt11.decode(bare).payment_hash)
+        assert (found.bolt11, found.payment_hash) == (bare, bolt11.decode(bare).payment_hash)
+    await node.close()
+
+
+async def test_what_is_held_ends_once_and_as_it_is_told(tmp_path: Path) -> None:
+    clock = WalkingClock()
+    node = make(tmp_path, clock)
+    await node.open()
+    with make_world(tmp_path, clock) as world:
+        kept, refused = (order(world.invoice(sat(1), behaviour=Behaviour.HANG), timeout_s=1) for _ in range(2))
+        with pytest.raises(KitestringError, match="nobody has paid it yet"):
+            world.release(kept.payment_hash)
+        for one in (kept, refused):
+            assert await node.pay(one) == InFlight()
+        world.release(kept.payment_hash)
+        world.release(refused.payment_hash, settle=False)
+        assert isinstance(await node.lookup_payment(kept.payment_hash), Settled)
+        end = await node.lookup_payment(refused.payment_hash)
+        assert isinstance(end, Failed)
+        assert (end.reason, end.evidence) == (FailureReason.REFUSED, "sandbox: the payee refused the payment")
+        for one, ended in ((kept, "settled"), (refused, "failed")):
+            with pytest.raises(KitestringError, match=f"has {ended} already") as caught:
+                world.release(one.payment_hash, settle=False)
+            assert caught.value.reason is Reason.CONFLICT
+        assert (world.books().balanced, world.books().held_msat) == (True, 0)
+    await node.close()
+
+
+async def test_a_world_that_is_put_ahead_lets_invoices_expire_and_what_is_slow_end(tmp_path: Path) -> None:
+    clock = WalkingClock()
+    node = make(tmp_path, clock)
+    await node.open()
+    before = await node.info()
+    with make_world(tmp_path, clock) as world:
+        slow = order(world.invoice(sat(1), behaviour=Behaviour.LATE, delay_ms=3_000_000), timeout_s=1)
+        assert await node.pay(slow) == InFlight()
+        made, theirs = await node.make_invoice(an_invoice(expiry_s=600)), world.invoice(sat(1), expiry_s=600)
+        world.put_ahead(3_000)
+        assert isinstance(await node.lookup_payment(slow.payment_hash), Settled)
+        with pytest.raises(KitestringError, match="has expired"):
+            world.pay(made.bolt11)
+        late = await node.pay(order(theirs))
+        assert isinstance(late, Failed)
+        assert late.reason is FailureReason.EXPIRED
+        after = await node.info()
+        assert 3_000 <= after.told_at - before.told_at <= 3_001 + slow.timeout_s
+        assert after.block_height > before.block_height
+        assert world.books().balanced
+        for seconds in (-1, MAX_AHEAD_S):
+            with pytest.raises(KitestringError, match="goes ahead only"):
+                world.put_ahead(seconds)
     await node.close()

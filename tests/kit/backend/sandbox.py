@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kitestring.backend.registry import Context
 from kitestring.backend.sandbox.file import OPENING_BALANCE_MSAT, open_file
-from kitestring.backend.sandbox.node import Sandbox
+from kitestring.backend.sandbox.node import SandboxNode
 from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
@@ -14,9 +14,9 @@ from tests.kit.clock import WalkingClock
 
 def make(
     directory: Path, clock: WalkingClock, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = 20
-) -> Sandbox:
+) -> SandboxNode:
     context = Context(clock, secrets.token_bytes, directory, clock.now_ms)
-    return Sandbox(directory / "sandbox.db", context, opening_msat=opening_msat, latency_ms=latency_ms)
+    return SandboxNode(directory / "sandbox.db", context, opening_msat=opening_msat, latency_ms=latency_ms)
 
 
 def make_world(directory: Path, clock: WalkingClock) -> World:

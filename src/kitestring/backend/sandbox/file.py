@@ -25,7 +25,7 @@ OPENING_BALANCE_MSAT: Final = sat(1_000_000)
 INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 #: The chain of this world grows by the clock: a block in ten minutes.
 BLOCK_MS: Final = 600_000
 #: "kits", so that a file of another program is not taken for one.
@@ -41,6 +41,7 @@ CREATE TABLE node (
   balance_msat INTEGER NOT NULL CHECK (balance_msat BETWEEN 0 AND capacity_msat),
   settle_index INTEGER NOT NULL DEFAULT 0,
   seen_ms INTEGER NOT NULL DEFAULT 0,
+  ahead_ms INTEGER NOT NULL DEFAULT 0 CHECK (ahead_ms >= 0),
   offline INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE invoices (
@@ -60,18 +61,21 @@ CREATE TABLE invoices (
   CHECK (state <> 'accepted' OR cltv_delta IS NOT NULL AND settle_deadline > 0)
 ) STRICT;
 CREATE TABLE outside_invoices (
-  payment_hash TEXT PRIMARY KEY,
+  seq INTEGER PRIMARY KEY,
+  payment_hash TEXT NOT NULL UNIQUE,
   bolt11 TEXT NOT NULL,
   preimage TEXT NOT NULL,
   amount_msat INTEGER,
   expires_at INTEGER NOT NULL,
   behaviour TEXT NOT NULL,
-  delay_ms INTEGER
-) STRICT, WITHOUT ROWID;
+  delay_ms INTEGER,
+  reason TEXT NOT NULL
+) STRICT;
 CREATE TABLE outside_nodes (
   node_key TEXT PRIMARY KEY,
   behaviour TEXT NOT NULL,
-  delay_ms INTEGER
+  delay_ms INTEGER,
+  reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE payments (
   seq INTEGER PRIMARY KEY,
@@ -80,6 +84,7 @@ CREATE TABLE payments (
   fee_msat INTEGER NOT NULL,
   outcome TEXT NOT NULL CHECK (outcome IN ('settled', 'failed')),
   answer TEXT NOT NULL,
+  reason TEXT NOT NULL,
   preimage TEXT NOT NULL,
   node_key TEXT NOT NULL,
   records TEXT NOT NULL,
@@ -168,9 +173,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def moment_ms(connection: sqlite3.Connection, now_ms: Callable[[], int]) -> int:
-    """The time in this world. It never goes back, so that what has settled stays settled when a clock is set back."""
-    seen: int = connection.execute("SELECT seen_ms FROM node").fetchone()[0]
-    return max(seen, now_ms())
+    """The time in this world: the clock's, and what the world was put ahead of it. It never goes back, so that what has
+    settled stays settled when a clock is set back."""
+    seen, ahead = connection.execute("SELECT seen_ms, ahead_ms FROM node").fetchone()
+    return max(int(seen), now_ms() + int(ahead))
 
 
 def advance(connection: sqlite3.Connection, now_ms: Callable[[], int]) -> int:

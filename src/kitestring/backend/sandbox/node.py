@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from kitestring.backend.registry import BackendUrl, Context
-from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, advance, open_file
+from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, advance, moment_ms, open_file
 from kitestring.backend.sandbox.incoming import (
     CLTV_DELTA,
     cancel,
@@ -61,7 +61,7 @@ LATENCY_MS: Final = 20
 MAX_LATENCY_MS: Final = 3_600_000
 #: How often another process may have changed something: a person does not notice it, and it costs 20 glances a second.
 POLL_S: Final = 0.05
-#: How long :meth:`Sandbox.track` waits before it says that the payment is still in flight.
+#: How long :meth:`SandboxNode.track` waits before it says that the payment is still in flight.
 TRACK_LIMIT_S: Final = 60.0
 #: Rows read at once, so that a long list does not hold the event loop.
 PAGE: Final = 256
@@ -84,9 +84,16 @@ class SandboxFaultError(Exception):
     """The answer got lost or was an error, because the outside world was told so. The payment may have settled."""
 
 
-def from_url(url: BackendUrl, context: Context) -> Backend:
-    """``sandbox://`` (``sandbox.db`` in the data directory) or ``sandbox:///path.db``, with ``?balance_sat=`` for a new
-    file and ``?latency_ms=`` of a payment. Raises KitestringError."""
+class WorldPlace(NamedTuple):
+    """The file of a world, what its node owns when it is made, and how long a payment takes there."""
+
+    path: Path
+    opening_msat: Msat
+    latency_ms: int
+
+
+def place_of(url: BackendUrl, data_dir: Path) -> WorldPlace:
+    """The world that a URL of this backend names. Raises KitestringError(MALFORMED)."""
     url.only("balance_sat", "latency_ms")
     if url.host or url.port:
         raise KitestringError(Reason.MALFORMED, "write sandbox:// or sandbox:///absolute/path.db")
@@ -94,11 +101,18 @@ def from_url(url: BackendUrl, context: Context) -> Backend:
     latency_ms = url.integer("latency_ms", LATENCY_MS)
     if opening_msat + INBOUND_MSAT > MAX_MSAT or latency_ms > MAX_LATENCY_MS:
         raise KitestringError(Reason.MALFORMED, f"balance_sat is too large or latency_ms above {MAX_LATENCY_MS}")
-    path = Path(url.path) if url.path.strip("/") else context.data_dir / "sandbox.db"
-    return Sandbox(path, context, opening_msat=Msat(opening_msat), latency_ms=latency_ms)
+    path = Path(url.path) if url.path.strip("/") else data_dir / "sandbox.db"
+    return WorldPlace(path, Msat(opening_msat), latency_ms)
 
 
-class Sandbox:
+def from_url(url: BackendUrl, context: Context) -> Backend:
+    """``sandbox://`` (``sandbox.db`` in the data directory) or ``sandbox:///path.db``, with ``?balance_sat=`` for a new
+    file and ``?latency_ms=`` of a payment. Raises KitestringError."""
+    place = place_of(url, context.data_dir)
+    return SandboxNode(place.path, context, opening_msat=place.opening_msat, latency_ms=place.latency_ms)
+
+
+class SandboxNode:
     """The node. Reads are answered from a connection of their own on the caller's thread (they never wait for a
     writer); writes share commits on the writer's thread. Raises sqlite3.Error when the disk fails."""
 
@@ -118,7 +132,7 @@ class Sandbox:
         self.node_id = ""
 
     def __repr__(self) -> str:
-        return f"Sandbox({str(self.path)!r})"
+        return f"SandboxNode({str(self.path)!r})"
 
     async def open(self) -> None:
         reader = open_file(self.path, entropy=self._entropy, opening_msat=self._opening_msat)
@@ -150,7 +164,9 @@ class Sandbox:
 
     async def info(self) -> NodeInfo:
         now = self._moment(of_any=True)
-        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, height(now), _GENESIS, self._now_ms() // 1000)
+        ahead_ms: int = self._reader.execute("SELECT ahead_ms FROM node").fetchone()[0]
+        at = (self._now_ms() + ahead_ms) // 1000
+        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, height(now), _GENESIS, at)
 
     async def balance(self) -> NodeBalance:
         now = self._moment()
@@ -329,13 +345,13 @@ class Sandbox:
     def _moment(self, *, of_any: bool = False) -> int:
         """The time of this world in milliseconds. Raises NodeUnreachableError when the node is offline, OtherNodeError
         when another one lives in the file now, unless ``of_any`` node is asked."""
-        seen, offline, secret = self._reader.execute("SELECT seen_ms, offline, node_secret FROM node").fetchone()
+        offline, secret = self._reader.execute("SELECT offline, node_secret FROM node").fetchone()
         if offline:
             raise NodeUnreachableError("the sandbox node is offline, as it was told")
         self._meet(secret)
         if secret != self._first and not of_any:
             raise OtherNodeError(f"another node lives in the sandbox now: {self.node_id[:16]}…")
-        return max(int(seen), self._now_ms())
+        return moment_ms(self._reader, self._now_ms)
 
     def _meet(self, secret: bytes) -> None:
         if secret != self._secret:

@@ -34,11 +34,12 @@ LATE_MS: Final = 2000
 
 
 class Behaviour(StrEnum):
-    """The fate of a payment to an outsider. All but ``hang`` end by themselves."""
+    """The fate of a payment to an outsider. All but the two that hang end by themselves."""
 
     SETTLE = "settle"
     FAIL = "fail"
     HANG = "hang"  # in flight until released
+    HANG_LOST = "hang-lost"  # in flight until released, and the connection breaks before the answer
     LATE = "late"  # settles after a while
     LOST = "lost"  # settles, but the connection breaks before the answer
     LOST_FAIL = "lost-fail"  # fails, and the connection breaks before the answer
@@ -57,12 +58,24 @@ EFFECTS: Final[dict[Behaviour, Effect]] = {
     Behaviour.SETTLE: Effect("settled", "given"),
     Behaviour.FAIL: Effect("failed", "given"),
     Behaviour.HANG: Effect("settled", "given"),
+    Behaviour.HANG_LOST: Effect("settled", "lost"),
     Behaviour.LATE: Effect("settled", "given"),
     Behaviour.LOST: Effect("settled", "lost"),
     Behaviour.LOST_FAIL: Effect("failed", "lost"),
     Behaviour.ERROR: Effect("settled", "error"),
     Behaviour.LIE: Effect("settled", "lie"),
 }
+
+#: Why an outsider can let a payment fail, and the node's own words about it.
+REASONS: Final[dict[FailureReason, str]] = {
+    FailureReason.NO_ROUTE: "no route to the payee",
+    FailureReason.REFUSED: "the payee refused the payment",
+    FailureReason.EXPIRED: "the invoice has expired",
+    FailureReason.FEE_LIMIT: "every route costs more than is allowed",
+    FailureReason.INSUFFICIENT_FUNDS: "no channel can send this amount",
+    FailureReason.OTHER: "the payment failed",
+}
+_HANGING: Final = frozenset({Behaviour.HANG, Behaviour.HANG_LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +185,11 @@ def _checks_of_invoice(
             FailureReason.REFUSED,
             "no key can be recovered from the signature of the invoice",
         ),
-        (not known, FailureReason.NO_ROUTE, "nobody in this sandbox made the invoice"),
+        (
+            not known,
+            FailureReason.NO_ROUTE,
+            "this invoice is of another sandbox world: nobody in this one made it",
+        ),
     )
 
 
@@ -195,14 +212,15 @@ def _send(
     connection.execute("UPDATE node SET balance_msat = balance_msat - ?", (int(order.amount_msat + fee_msat),))
     connection.execute(
         "INSERT OR REPLACE INTO payments"
-        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, node_key, records, sent_at_ms,"
-        " resolve_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (payment_hash, amount_msat, fee_msat, outcome, answer, reason, preimage, node_key, records, sent_at_ms,"
+        " resolve_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order.payment_hash,
             int(order.amount_msat),
             int(fee_msat),
             effect.outcome,
             effect.answer,
+            target["reason"],
             target["preimage"] if key is None else key.preimage,
             "" if key is None else key.node_key,
             "" if key is None else json.dumps(key.records),
@@ -215,7 +233,7 @@ def _send(
 
 def resolve_at_ms(behaviour: Behaviour, delay_ms: int | None, now: int, latency_ms: int) -> int | None:
     """The moment at which a payment sent now ends; None while it hangs."""
-    if behaviour is Behaviour.HANG:
+    if behaviour in _HANGING:
         return None
     if delay_ms is not None:
         return now + delay_ms
@@ -242,5 +260,6 @@ def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:
     if row["resolve_at_ms"] is None or row["resolve_at_ms"] > now:
         return InFlight()
     if row["outcome"] == "failed":
-        return Failed("sandbox: the payee refused the payment", FailureReason.NO_ROUTE, row["sent_at_ms"] // 1000)
+        reason = FailureReason(row["reason"])
+        return Failed(f"sandbox: {REASONS[reason]}", reason, row["sent_at_ms"] // 1000)
     return Settled(row["preimage"], Msat(row["fee_msat"]))

@@ -11,9 +11,10 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import Final, Self, assert_never
 
 from kitestring.backend.registry import wall_clock_ms
 from kitestring.backend.sandbox.file import NETWORK, advance, due_refunds, moment_ms, open_file, transaction
@@ -22,11 +23,14 @@ from kitestring.backend.sandbox.payments import Behaviour, read_answer, state_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeInvoiceState, NodePaymentState
-from kitestring.base.payments import InFlight, Settled
+from kitestring.base.payments import FailureReason, InFlight, Settled
 from kitestring.base.ports import Entropy
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
 from kitestring.crypto import secp
+
+#: How far the clock of a world can be put ahead: ten years, more than any invoice or budget lasts.
+MAX_AHEAD_S: Final = 10 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,30 @@ class WorldPayment:
     preimage: str
     node_key: str = ""
     records: tuple[tuple[int, str], ...] = ()
+
+
+class WorldState(StrEnum):
+    """What became of an invoice of an outsider."""
+
+    UNPAID = "unpaid"
+    EXPIRED = "expired"  # and nobody has paid it
+    IN_FLIGHT = "in_flight"  # ends by itself
+    HELD = "held"  # in flight until somebody decides
+    SETTLED = "settled"
+    FAILED = "failed"  # may be paid again
+
+
+@dataclass(frozen=True, slots=True)
+class WorldInvoice:
+    """One invoice of an outsider. ``amount_msat`` is what was paid or tried, before that what it asks for, None where
+    it asks for no amount; ``preimage`` is "" unless it is settled."""
+
+    payment_hash: str
+    bolt11: str
+    state: WorldState
+    amount_msat: Msat | None
+    fee_msat: Msat
+    preimage: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +131,12 @@ class World:
         *,
         behaviour: Behaviour = Behaviour.SETTLE,
         delay_ms: int | None = None,
+        reason: FailureReason = FailureReason.NO_ROUTE,
         expiry_s: int = 3600,
     ) -> str:
         """An invoice of an outsider. ``behaviour`` is what happens when the node pays it; ``delay_ms`` after how long
-        (default: the node's latency). Raises CodecError when it cannot be written."""
+        (default: the node's latency); ``reason``, one of ``REASONS``, why where it fails. Raises CodecError when it
+        cannot be written."""
         now = moment_ms(self._connection, self._now_ms)
         preimage = self._entropy(32)
         payment_hash = sha256(preimage).hexdigest()
@@ -121,9 +151,12 @@ class World:
             description=description,
             expiry_s=expiry_s,
         )
-        row = (payment_hash, text, preimage.hex(), amount_msat, now // 1000 + expiry_s, behaviour.value, delay_ms)
+        row = (
+            payment_hash, text, preimage.hex(), amount_msat, now // 1000 + expiry_s, behaviour.value, delay_ms,
+            reason.value,
+        )  # fmt: skip
         with transaction(self._connection) as connection:
-            connection.execute("INSERT INTO outside_invoices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO outside_invoices VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return text
 
     def node(self, behaviour: Behaviour = Behaviour.SETTLE, delay_ms: int | None = None) -> str:
@@ -132,7 +165,8 @@ class World:
             pass
         node_key = secp.compressed_public(secret).hex()
         with transaction(self._connection) as connection:
-            connection.execute("INSERT INTO outside_nodes VALUES (?, ?, ?)", (node_key, behaviour.value, delay_ms))
+            row = (node_key, behaviour.value, delay_ms, FailureReason.NO_ROUTE.value)
+            connection.execute("INSERT INTO outside_nodes VALUES (?, ?, ?, ?)", row)
         return node_key
 
     def behave(self, payment_hash: str, behaviour: Behaviour, delay_ms: int | None = None) -> None:
@@ -144,16 +178,28 @@ class World:
             )
 
     def release(self, payment_hash: str, *, settle: bool = True) -> None:
-        """End a payment that is in flight now. Raises KitestringError(UNKNOWN_TARGET) when there is none."""
+        """End a payment that is in flight now; without ``settle`` its payee refuses it. Raises KitestringError:
+        UNKNOWN_TARGET for a hash that nobody has paid yet, CONFLICT for a payment that has ended."""
         with transaction(self._connection) as connection:
             now = advance(connection, self._now_ms)
             ended = connection.execute(
-                "UPDATE payments SET resolve_at_ms = ?, outcome = ?"
+                "UPDATE payments SET resolve_at_ms = ?, outcome = ?, reason = ?"
                 " WHERE payment_hash = ? AND (resolve_at_ms IS NULL OR resolve_at_ms > ?)",
-                (now, "settled" if settle else "failed", payment_hash, now),
+                (now, "settled" if settle else "failed", FailureReason.REFUSED.value, payment_hash, now),
             )
             if ended.rowcount != 1:
-                raise KitestringError(Reason.UNKNOWN_TARGET, "no payment with this hash is in flight")
+                raise _not_in_flight(connection, payment_hash, now)
+
+    def put_ahead(self, seconds: int) -> None:
+        """Put the clock of this world ``seconds`` further ahead of the machine's: invoices expire, what is slow or held
+        until a height ends. Nobody else's clock moves. Raises KitestringError(AMOUNT_OUT_OF_RANGE)."""
+        with transaction(self._connection) as connection:
+            ahead_ms: int = connection.execute("SELECT ahead_ms FROM node").fetchone()[0] + seconds * 1_000
+            if seconds < 0 or ahead_ms > MAX_AHEAD_S * 1_000:
+                sentence = f"the clock of a sandbox goes ahead only, and at most {MAX_AHEAD_S} seconds in all"
+                raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, sentence)
+            connection.execute("UPDATE node SET ahead_ms = ?", (ahead_ms,))
+            advance(connection, self._now_ms)
 
     def set_offline(self, offline: bool) -> None:
         """Whether the node refuses every connection."""
@@ -168,6 +214,17 @@ class World:
             "SELECT * FROM invoices WHERE state = 'settled' ORDER BY settle_index"
         ).fetchall()
         return [*(_outgoing(row, now) for row in sent), *(_incoming(row) for row in received)]
+
+    def invoices(self, limit: int, payment_hash: str = "") -> list[WorldInvoice]:
+        """The invoices of outsiders, the newest ``limit`` of them, the newest first; or the one of a hash."""
+        rows = self._connection.execute(
+            "SELECT payment_hash, bolt11, outside_invoices.amount_msat AS asked_msat, expires_at, payments.*"
+            " FROM outside_invoices LEFT JOIN payments USING (payment_hash)"
+            " WHERE ? IN ('', payment_hash) ORDER BY outside_invoices.seq DESC LIMIT ?",
+            (payment_hash, limit),
+        ).fetchall()
+        now = moment_ms(self._connection, self._now_ms)
+        return [_outside_invoice(row, now) for row in rows]
 
     def books(self) -> WorldBooks:
         """The sums of :meth:`payments` beside the balance that the node keeps."""
@@ -190,10 +247,20 @@ class World:
         )
 
 
+def _not_in_flight(connection: sqlite3.Connection, payment_hash: str, now: int) -> KitestringError:
+    """The reason why a payment cannot be ended now."""
+    row = connection.execute("SELECT * FROM payments WHERE payment_hash = ?", (payment_hash,)).fetchone()
+    if row is None:
+        return KitestringError(Reason.UNKNOWN_TARGET, "no payment with this hash is in flight: nobody has paid it yet")
+    ended = "settled" if isinstance(read_answer(row, now), Settled) else "failed"
+    return KitestringError(Reason.CONFLICT, f"this payment has {ended} already")
+
+
 def _amount_to_pay(row: sqlite3.Row | None, amount_msat: Msat | None, now: int) -> Msat:
     """Raises KitestringError unless the node's invoice may be paid with this amount now."""
     if row is None:
-        raise KitestringError(Reason.UNKNOWN_TARGET, "this invoice was not made by the node of this sandbox")
+        sentence = "this invoice is of another sandbox world: the node of this one did not make it"
+        raise KitestringError(Reason.UNKNOWN_TARGET, sentence)
     if row["state"] == NodeInvoiceState.OPEN and row["expires_at"] * 1000 <= now:
         raise KitestringError(Reason.PAYMENT_FAILED, "this invoice has expired")
     state = state_at(row, now)
@@ -207,6 +274,35 @@ def _amount_to_pay(row: sqlite3.Row | None, amount_msat: Msat | None, now: int) 
     if paid_msat < max(1, row["amount_msat"] or 1):
         raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "this is less than the invoice asks for")
     return Msat(paid_msat)
+
+
+def _outside_invoice(row: sqlite3.Row, now: int) -> WorldInvoice:
+    asked_msat, paid = row["asked_msat"], row["outcome"] is not None
+    state = _state_of_paid(row, now) if paid else WorldState.UNPAID
+    if not paid and row["expires_at"] * 1000 <= now:
+        state = WorldState.EXPIRED
+    amount_msat = row["amount_msat"] if paid else asked_msat
+    return WorldInvoice(
+        row["payment_hash"],
+        row["bolt11"],
+        state,
+        None if amount_msat is None else Msat(amount_msat),
+        Msat(row["fee_msat"]) if paid and state is not WorldState.FAILED else ZERO,
+        row["preimage"] if state is WorldState.SETTLED else "",
+    )
+
+
+def _state_of_paid(row: sqlite3.Row, now: int) -> WorldState:
+    state = state_of(read_answer(row, now))
+    match state:
+        case NodePaymentState.SETTLED:
+            return WorldState.SETTLED
+        case NodePaymentState.FAILED:
+            return WorldState.FAILED
+        case NodePaymentState.OPEN:
+            return WorldState.HELD if row["resolve_at_ms"] is None else WorldState.IN_FLIGHT
+        case _:
+            assert_never(state)
 
 
 def _incoming(row: sqlite3.Row) -> WorldPayment:
