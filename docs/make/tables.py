@@ -46,7 +46,6 @@ FLOORS: Final[Mapping[str, str]] = {
     "doors": "Ways to the owner's commands. Today there is one: HTTP on a Unix socket in the data directory.",
     "embedded": "`Service`: the same service inside a program of yours.",
     "card": "What `up` shows when it has started.",
-    "sandbox_payer": "Somebody else who pays an offer, for the sandbox.",
     "relay_alone": "`kitestring relay`: the embedded relay without a service.",
     "owner": "The owner's commands: one table, one file per subject, rights in one place.",
     "service": "The running service: gateway, delivery of the outbox, connections, and `Core`, which wires all parts.",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kitestring.sdk.debits import DebitClient
     from kitestring.sdk.manage import manage_offers
     from kitestring.sdk.notifications import Notifications
+    from kitestring.sdk.sandbox import Sandbox, SandboxBooks, SandboxInvoice, SandboxReceipt
     from kitestring.sdk.subscriptions import DebitCharge
     from kitestring.sdk.wallet import Invoice, PaymentLink, Receipt, Wallet, WalletBudget
     from kitestring.wire.ask.manage import ManagedOffer, OfferTerms
@@ -61,6 +62,10 @@ _PLACES = {
     "PaymentLink": "kitestring.sdk.wallet",
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
+    "Sandbox": "kitestring.sdk.sandbox",
+    "SandboxBooks": "kitestring.sdk.sandbox",
+    "SandboxInvoice": "kitestring.sdk.sandbox",
+    "SandboxReceipt": "kitestring.sdk.sandbox",
     "Service": "kitestring.app.embedded",
     "ServiceBeacon": "kitestring.client.beacon",
     "SessionCode": "kitestring.app.embedded",
@@ -102,6 +107,10 @@ __all__ = [
     "PaymentLink",
     "Reason",
     "Receipt",
+    "Sandbox",
+    "SandboxBooks",
+    "SandboxInvoice",
+    "SandboxReceipt",
     "Service",
     "ServiceBeacon",
     "SessionCode",

@@ -141,6 +141,14 @@ class Service:
         self._core: Core | None = None
         self._started = AsyncExitStack()
 
+    @property
+    def sandbox_url(self) -> str:
+        """The world that this service stands on, for :meth:`kitestring.Sandbox.of`. Raises KitestringError(UNSUPPORTED)
+        where it is a real node."""
+        if not self._config.node_url.startswith("sandbox:"):
+            raise KitestringError(Reason.UNSUPPORTED, "this service stands on a real node, which has no world to play")
+        return self._config.node_url
+
     # ------------------------------------------------------------ before it runs
 
     def grant(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
+from kitestring import Sandbox
 from kitestring.app.cli import sandbox
 from kitestring.app.cli.main import cli
+from kitestring.app.doors.unix_client import ControlClient
+from kitestring.app.home.datadir import DataDir
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.sdk.sandbox import FailWord
 from tests.kit.app.console import Service
 from tests.kit.codec.invoices import invoice
 
@@ -49,6 +56,54 @@ def test_a_node_of_the_outside_is_a_key_that_can_be_paid(service: Service) -> No
     assert done.stdout.count("\n") == 1
     paid = service.ok("keysend", done.stdout.strip(), "50", "--message", "thanks")
     assert (paid["amount_msat"], paid["internal"]) == (50_000, False)
+
+
+def test_a_payment_that_is_held_is_listed_and_ends_as_it_is_told(service: Service) -> None:
+    for word, state, told in (("settle", "settled", "has the money"), ("cancel", "failed", "has failed")):
+        made = service.run("sandbox", "invoice", "50", "--hold")
+        payment_hash = service.ok("decode", made.stdout)["payment_hash"]
+        assert f"kitestring sandbox settle {payment_hash}" in made.stderr
+        unpaid = service.run("sandbox", word, payment_hash)
+        assert (unpaid.exit_code, unpaid.stdout) == (2, "")
+        assert "nobody has paid it yet" in unpaid.stderr
+        home = DataDir(service.home, service.home)
+        with pytest.raises(KitestringError) as waiting:
+            ControlClient(home).call("pay", {"target": made.stdout.strip(), "wait_s": 0}, word)
+        assert waiting.value.reason is Reason.PAYMENT_IN_FLIGHT
+        asyncio.run(Sandbox(home.sandbox_db).wait_for(payment_hash))
+        assert service.run("sandbox", "list").stdout.splitlines()[1].split() == ["held", "50", "sat", payment_hash]
+        assert told in service.run("sandbox", word, payment_hash).stdout
+        (row,) = service.ok("sandbox", "list", "--limit", "1")["invoices"]
+        assert (row["state"], row["payment_hash"], bool(row["preimage"])) == (state, payment_hash, state == "settled")
+    assert service.run("sandbox", "list").stdout.splitlines()[0].split() == ["state", "amount", "hash"]
+
+
+def test_a_payment_goes_wrong_in_the_way_that_its_invoice_was_made_with(service: Service) -> None:
+    failing = service.ok("sandbox", "invoice", "50", "--fail", "refused")
+    assert (failing["state"], failing["amount_msat"], failing["preimage"]) == ("unpaid", 50_000, None)
+    refused = service.run("pay", failing["bolt11"])
+    assert "the payee or the node refused the payment" in refused.stderr
+    lost = service.ok("sandbox", "invoice", "50", "--lose-answer", "--slow", "0")
+    assert service.ok("pay", lost["bolt11"])["payment_hash"] == lost["payment_hash"]
+    assert service.run("sandbox", "invoice", "50", "--fail", "luck").exit_code == 2
+    both = service.run("sandbox", "invoice", "50", "--hold", "--slow", "1")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "does not end by itself" in both.stderr
+
+
+def test_another_world_is_named_by_its_file(service: Service, tmp_path: Path) -> None:
+    missing = service.run("sandbox", "list", "--world", str(tmp_path / "none.db"))
+    assert (missing.exit_code, missing.stdout) == (service.run("sandbox", "node", "--world", "/").exit_code, "")
+    assert "there is no sandbox world at" in missing.stderr
+    world = Sandbox(tmp_path / "other.db")
+    empty = service.run("sandbox", "list", "--world", str(world.path))
+    assert empty.stdout == "nobody out there has made an invoice\n"
+    foreign = service.ok("sandbox", "invoice", "50", "--world", str(world.path))
+    assert "no route" in service.run("pay", foreign["bolt11"]).stderr
+
+
+def test_the_words_for_a_failure_are_those_of_the_sdk() -> None:
+    assert get_args(FailWord) == sandbox.FAIL_WORDS
 
 
 @pytest.mark.parametrize("proof", [None, "proven", "claimed", "false"])

@@ -38,7 +38,7 @@ _AFTER: Final[Mapping[str, str]] = {
     "backup": "Copy key, settings and ledger, also while the service runs.",
     "restore": "Put a backup back.",
     "doctor": "Check that everything is in order.",
-    "sandbox": "The outside world of a sandbox: pay, invoice, node.",
+    "sandbox": "The outside world of a sandbox, and what goes wrong.",
 }
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
 _GROUPS: Final = {word: summary for word, summary in GROUPS.items() if " " not in word}

@@ -49,7 +49,7 @@ class WorldPayment:
 
 
 class WorldState(StrEnum):
-    """What became of an invoice of an outsider."""
+    """The end, or the state so far, of an invoice of an outsider."""
 
     UNPAID = "unpaid"
     EXPIRED = "expired"  # and nobody has paid it
