@@ -41,12 +41,12 @@ async def test_links_and_codes_outlive_a_change_of_relays_until_they_are_relinke
             (said,) = await asyncio.to_thread(findings, moved, "old relay")
             assert f"{embedded} is none of your relays any more" in said
             assert "the connection first wallet, the offer first offer and the debit pointer main" in said
-            assert "kitestring connection relink NAME" in said
+            assert "kitestring connection rotate NAME" in said
             assert "kitestring offer relink OFFER" in said
             (row,) = (await asyncio.to_thread(moved.ok, "connections"))["connections"]
             assert row["old_relays"] == [embedded]
 
-            new = (await asyncio.to_thread(moved.ok, "connection", "relink", "first wallet"))["nwc_uri"]
+            new = (await asyncio.to_thread(moved.ok, "connection", "rotate", "first wallet"))["nwc_uri"]
             anew = await asyncio.to_thread(moved.ok, "offer", "relink", "first offer")
             assert (anew["changed"], anew["left_relays"]) == (True, [embedded])
             pointer = await asyncio.to_thread(moved.ok, "debit", "pointer", "relink", "main")

@@ -49,6 +49,51 @@ async def test_a_grant_revoked_between_decision_and_claim_pays_nothing(life: Lif
         assert life.node.sends == []
 
 
+@virtual
+async def test_a_paused_connection_begins_no_payment_and_still_hears_what_became_of_its_own(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        paid, hanging = life.node.outside_invoice(), life.node.outside_invoice(Script(settles_after_s=None))
+        await rig.pay("r1", "app", paid, AMOUNT)
+        await rig.answer("r1")
+        await rig.pay("r2", "app", hanging, AMOUNT)
+        await rig.clock.sleep(1)
+        await rig.change("app", paused_at=rig.clock.now())
+        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT)
+        assert (await rig.answer("r3")).reason is Reason.NOT_PERMITTED
+        for number, invoice in enumerate((paid, hanging)):
+            await rig.pay(f"again {number}", "app", invoice, AMOUNT)
+        assert is_paid(await rig.answer("again 0"), paid[1])
+        life.node.release(hanging[1])
+        assert is_paid(await rig.answer("r2"), hanging[1])
+        assert is_paid(await rig.answer("again 1"), hanging[1])
+        assert len(life.node.sends) == 2
+
+
+@virtual
+async def test_a_grant_paused_between_decision_and_claim_pays_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        old = await rig.engine.grant("app")
+        assert old is not None
+        await rig.change("app", paused_at=rig.clock.now())
+        rig.engine._grants._known["app"] = old  # decided before the news came
+        await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.NOT_PERMITTED
+        assert life.node.sends == []
+
+
+@virtual
+async def test_a_pause_outlives_the_service(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.change("app", paused_at=rig.clock.now())
+    async with life.service() as rig:
+        await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.NOT_PERMITTED
+        assert life.node.sends == []
+
+
 # ------------------------------------------------------------ whose money
 
 

@@ -168,6 +168,28 @@ async def test_the_balance_is_no_more_than_what_is_left_of_the_budget(life: Life
 
 
 @virtual
+async def test_whom_the_owner_shows_everything_sees_the_whole_balance_and_spends_no_more(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 77_000)
+        await rig.grant("app", account="shop", budgets=(Budget.daily(Msat(50_000)),), shown_balance="full")
+        assert await rig.engine.ask("app", GetBalance()) == Balance(Msat(77_000))
+        await rig.pay("r1", "app", life.node.outside_invoice(), 60_000)
+        assert (await rig.answer("r1")).reason is Reason.OVER_BUDGET
+        assert life.node.sends == []
+
+
+@virtual
+async def test_a_paused_connection_is_told_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.change("app", paused_at=rig.clock.now())
+        for command in (GetBalance(), GetBudget(), GetInfo()):
+            assert await why_not(rig, "app", command) is Reason.NOT_PERMITTED
+        await rig.change("app", paused_at=None)
+        assert isinstance(await rig.engine.ask("app", GetInfo()), Info)
+
+
+@virtual
 async def test_a_connection_that_may_spend_nothing_is_not_told_that_it_pays(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("none", budgets=(Budget.total(Msat(0)),), methods="pay_invoice get_budget")

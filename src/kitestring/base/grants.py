@@ -19,6 +19,8 @@ SPENDING_METHODS: Final = frozenset({"pay_invoice", "pay_keysend"})
 Strangers = Literal["deny", "ask", "budget"]
 #: The session words that a pointer takes: none, those that we have made, or any that is new.
 Sessions = Literal["off", "minted", "any"]
+#: The balance that an app is told: what it can spend within its budgets, or all that its account has.
+ShownBalance = Literal["budget", "full"]
 #: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
 
@@ -36,6 +38,9 @@ class Grant:
     can be shown again; empty from the client's first request on, and where the secret was not made here. ``relays`` are
     those inside the link, as it was made: they are served for as long as the link is good. ``lud16`` is the Lightning
     Address at which its account is paid, as the owner has named it; "" for none.
+
+    From ``paused_at`` (Unix seconds) on the caller is refused whatever it asks, and told nothing, until the owner
+    resumes; None while it is not paused. ``shown_balance`` is what it is told of its account's balance.
 
     A connection that an app has asked for itself (draft 08 of NIP-47) is announced to it on ``asked_relays`` too, with
     its ``asked_state``.
@@ -65,6 +70,8 @@ class Grant:
     pointer_id: str = ""
     strangers: Strangers = "deny"
     sessions: Sessions = "off"
+    shown_balance: ShownBalance = "budget"
+    paused_at: int | None = None
     revoked_at: int | None = None
     created_at: int = 0
     version: int = 1

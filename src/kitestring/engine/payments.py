@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, assert_never
 
 import msgspec
@@ -284,7 +285,8 @@ class Payments:
         known = before is not None and before.state in HOLDING and _is_of(before, grant, asked.order.requestor)
         if not known and refusal.reason is Reason.EXPIRED_INVOICE and await self._may_be_paid_elsewhere(grant, command):
             return Refused(Reason.INVOICE_TAKEN)
-        if not known or refuse_caller(grant, now, command) is not None:
+        unpaused = replace(grant, paused_at=None)  # who is only paused must not take a payment of its own for unmade
+        if not known or refuse_caller(unpaused, now, command) is not None:
             return refusal
         # This claim can join or find the payment, but its charge fits no budget: it can never start one.
         never = Charge(grant.grant_id, Msat(1), ZERO, 0, 0)

@@ -75,8 +75,11 @@ class Questions:
             return Refused.of(failure)
 
     async def _balance(self, grant: Grant, _: object) -> Outcome:
-        """Of a connection with a budget no more than is left of it: that is what the app can spend."""
+        """Of a connection with a budget no more than is left of it, which is what the app can spend, unless its owner
+        shows it everything."""
         available = await self._available(grant.account_id)
+        if grant.shown_balance == "full":
+            return Balance(available)
         left = None if grant.wire == OWNER_WIRE else (await self._budget(grant, None)).left_msat
         return Balance(available if left is None else max(ZERO, min(available, left)))
 

@@ -62,7 +62,7 @@ GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
     " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays, lud16,"
     " asked_relays, asked_state,"
-    " pointer_id, strangers, sessions, revoked_at, created_at, version"
+    " pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
 OFFER: Final = (
@@ -242,7 +242,7 @@ def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
     per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, lud16, *rest = rest
     asked_relays, asked_state, *rest = rest
-    pointer_id, strangers, sessions, revoked_at, created_at, version = rest
+    pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
         name=name,
@@ -268,6 +268,8 @@ def read_grant(row: Row) -> Grant:
         pointer_id=pointer_id,
         strangers=_shared(strangers),
         sessions=_shared(sessions),
+        shown_balance=_shared(shown_balance),
+        paused_at=paused_at,
         revoked_at=revoked_at,
         created_at=created_at,
         version=version,
@@ -300,6 +302,8 @@ def write_grant(g: Grant) -> Row:
             g.pointer_id,
             g.strangers,
             g.sessions,
+            g.shown_balance,
+            g.paused_at,
             g.revoked_at,
             g.created_at,
             g.version,

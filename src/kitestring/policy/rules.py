@@ -119,6 +119,8 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
         return Refused(Reason.CONNECTION_ENDED, "this connection was revoked")
     if grant.expires_at is not None and now >= grant.expires_at:
         return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
+    if grant.paused_at is not None:  # not "ended": an app forgets a connection of which it is told so
+        return Refused(Reason.NOT_PERMITTED, "this connection is paused: only the owner of the wallet can resume it")
     if grant.wire == OWNER_WIRE:
         return refuse_right(grant, command.right, now, "this")
     permissions = permissions_of(command)

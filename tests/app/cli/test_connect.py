@@ -18,6 +18,7 @@ MADE: dict[str, Any] = {
     "name": "agent", "account": "owner", "budgets": [{"limit_msat": 5_000_000, "period": "day", "length_s": 0}],
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
     "encryption": "auto", "lud16": None, "nwc_uri": "nostr+walletconnect://secret", "created": True,
+    "show_balance": "budget", "preset": None, "paused_at": None,
     "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
 }  # fmt: skip
 
@@ -88,7 +89,7 @@ def test_one_that_exists_is_shown_with_its_link_until_that_was_used() -> None:
     with pytest.raises(KitestringError) as refused:
         run(command, "my app", answer={**MADE, "name": "my app", "nwc_uri": None, "created": False})
     assert (refused.value.reason, refused.value.exit_code) == (Reason.ALREADY_USED, 2)
-    assert "kitestring connection relink 'my app'" in refused.value.message
+    assert "kitestring connection rotate 'my app'" in refused.value.message
 
 
 def test_relays_that_do_not_carry_it_are_quoted_after_the_link() -> None:

@@ -41,6 +41,7 @@ def said_of(field: str, before: object, after: object, **more: Any) -> list[str]
         (("--expires", "2027-01-31"), {"expires_at": 1_801_353_600}),
         (("--expires", "never"), {"expires_at": None}),
         (("--methods", "get_info, get_balance"), {"methods": ["get_info", "get_balance"]}),
+        (("--show-balance", "full", "--if-version", "3"), {"show_balance": "full", "version": 3}),
         (("--preset", "read-only", "--name", "shop"), {"preset": "read-only", "new_name": "shop"}),
     ],
 )
@@ -53,6 +54,8 @@ def test_what_is_typed_is_changed_and_nothing_else(words: tuple[str, ...], param
     ("words", "said"),
     [
         ((), "say what to change, such as --budget 5000/week"),
+        (("--if-version", "3"), "say what to change, such as --budget 5000/week"),
+        (("--if-version", "0", "--no-budget"), "is not a whole number from 1"),
         (("--budget", "5/day", "--no-budget"), "--budget and --no-budget say the opposite"),
         (("--per-payment", "0"), "not a whole number of sats"),
         (("--fee-cap", "never"), "not a whole number of sats"),
@@ -76,6 +79,12 @@ def test_each_change_is_shown_with_its_value_before_and_after() -> None:
         "methods: +get_balance -pay_invoice"
     )
     assert said_of("name", "agent", "shop")[0] == "name: agent → shop"
+
+
+def test_what_its_app_sees_of_the_balance_is_said() -> None:
+    assert said_of("show_balance", "budget", "full")[0] == "show balance: budget → full"
+    assert "; sees the whole balance" in said_of("name", "agent", "shop", show_balance="full")[1]
+    assert "; may everything" in said_of("name", "agent", "shop", preset="full")[1]
 
 
 def test_the_connection_is_shown_as_it_is_now_with_what_is_left_of_its_budgets() -> None:

@@ -26,5 +26,5 @@ def test_the_link_of_the_first_start_is_shown_again_until_an_app_has_used_it(ser
     refused = service.run("--json", "link", "first wallet")
     error = json.loads(refused.stdout)["error"]
     assert (refused.exit_code, error["reason"]) == (2, "already_used")
-    assert "kitestring connection relink 'first wallet'" in error["message"]
+    assert "kitestring connection rotate 'first wallet'" in error["message"]
     assert service.run("link", "nobody").exit_code == 2

@@ -73,6 +73,7 @@ async def used(office: Office) -> list[int]:
         ({"methods": ["get_info"]}, "methods", ["pay_invoice"], ["get_info"]),
         ({"preset": "pay"}, "methods", ["pay_invoice"], sorted(preset_methods("pay"))),
         ({"new_name": "bob"}, "name", "alice", "bob"),
+        ({"show_balance": "full"}, "show_balance", "budget", "full"),
     ],
 )
 async def test_what_is_asked_for_is_changed_and_nothing_else(
@@ -83,10 +84,12 @@ async def test_what_is_asked_for_is_changed_and_nothing_else(
     told = await office.run("connection_edit", "k2", name="alice", **asked)
     assert told["changed"] == {field: {"before": before, "after": after}}
     grant = await stored(office)
-    assert grant == replace(was, version=2, **{field: getattr(grant, field)})
+    stored_as = {"show_balance": "shown_balance"}.get(field, field)
+    assert grant == replace(was, version=2, **{stored_as: getattr(grant, stored_as)})
     assert office.announced == [was.grant_id] * 2
     shown = await office.run("connection_show", name=grant.name)
     assert told == {**shown, "changed": told["changed"]}
+    assert (was.version, shown["version"]) == (1, 2)
     rows = [{name: row[name] for name in DAY} for row in shown["budgets"]]
     assert (rows if field == "budgets" else shown[field]) == after
 
@@ -108,6 +111,37 @@ async def test_the_link_of_an_edited_connection_stays_as_it_was(office: Office) 
     assert told["relays"] == [{"relay": RELAY, "listening": True, "announced": True, "words": ""}]
     assert made["nwc_uri"] not in str(told)
     assert (await office.run("link", "k3", name="alice"))["nwc_uri"] == made["nwc_uri"]
+
+
+async def test_of_two_who_edit_at_once_the_second_is_told_and_changes_nothing(office: Office) -> None:
+    await office.run("connect", **MADE)
+    seen = (await office.run("connection_show", name="alice"))["version"]
+    await office.run("connection_edit", "k2", name="alice", budgets=[WEEK], version=seen)
+    before = await stored(office)
+    refused = await office.refused("connection_edit", "k3", name="alice", budgets=[LITTLE], version=seen)
+    assert (refused.reason, refused.details) == (Reason.CONFLICT, {"version": 2})
+    assert "has changed meanwhile (version 2, you saw 1)" in refused.message
+    assert await stored(office) == before
+    assert (await office.run("connection_edit", "k4", name="alice", budgets=[LITTLE], version=2))["changed"]
+    alone = await office.refused("connection_edit", "k5", name="alice", version=3)
+    assert "say what to change" in alone.message
+
+
+async def test_an_edit_is_undone_by_another_one(office: Office) -> None:
+    await office.run("connect", **MADE)
+    was = await stored(office)
+    everything: dict[str, Any] = {
+        "budgets": [],
+        "per_payment_msat": None,
+        "expires_at": None,
+        "preset": "full",
+        "show_balance": "full",
+    }
+    told = (await office.run("connection_edit", "k2", name="alice", **everything))["changed"]
+    back = {field: change["before"] for field, change in told.items()}
+    await office.run("connection_edit", "k3", name="alice", **back)
+    assert await stored(office) == replace(was, version=3, budgets=(await stored(office)).budgets)
+    assert [budget.terms for budget in (await stored(office)).budgets] == [budget.terms for budget in was.budgets]
 
 
 async def test_what_is_so_already_changes_nothing(office: Office) -> None:
@@ -142,8 +176,12 @@ async def test_an_edit_that_is_repeated_with_its_key_is_done_once_also_after_the
         ({"budgets": [DAY, LITTLE]}, "the same period"),
         ({"budgets": [{**DAY, "length_s": 60}]}, "has a length"),
         ({"new_name": "owner"}, "the owner's own"),
+        ({"new_name": ""}, "new name must not be empty"),
+        ({"new_name": "x" * 300}, "new name has at most 64 characters"),
+        ({"new_name": "two\nlines"}, "one line without white space around it"),
+        ({"new_name": "shop\u202e"}, "a character that nobody sees (U+202E)"),
         ({"new_name": "a\nb"}, "one line"),
-        ({"new_name": "shop"}, "the name 'shop' is taken"),
+        ({"new_name": "shop"}, "the name 'shop' is taken by another connection (account owner, made on"),
         ({"account": "bob"}, "no parameter 'account'"),
     ],
 )

@@ -202,7 +202,7 @@ async def test_the_card_and_the_doctor_name_each_old_relay_with_those_who_need_i
     assert [row["old"] for row in facts["relays"]] == [True, False, True]
     assert [(one["name"], one["state"]) for one in facts["findings"]] == [("old relay", "info")] * 2
     assert "served for the connection shop and the offer tea" in facts["findings"][0]["message"]
-    assert "kitestring connection relink NAME" in facts["findings"][0]["message"]
+    assert "kitestring connection rotate NAME" in facts["findings"][0]["message"]
     assert facts["findings"][1]["message"].startswith("wss://idle.example is named by no link and no code any more")
 
 

@@ -154,7 +154,7 @@ async def test_relays_that_a_link_or_a_code_still_names_are_served_and_named_in_
     assert urls(core) == [NOWHERE, LEFT]
     assert (core.desk.relay_urls(), core.desk.served) == ((NOWHERE,), (NOWHERE, LEFT))
     (line,) = [record.getMessage() for record in caplog.records if LEFT in record.getMessage()]
-    assert "is served for the connection shop and the offer tea: `kitestring connection relink NAME`" in line
+    assert "is served for the connection shop and the offer tea: `kitestring connection rotate NAME`" in line
     await core.stop(1)
 
 

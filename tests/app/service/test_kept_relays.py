@@ -43,7 +43,7 @@ def test_a_pointer_of_debits_keeps_the_relays_in_it_and_the_grants_of_its_caller
     (all_three,) = kept(till, LINK, offers=(CODE,))
     assert all_three.users == "connection shop, the offer tea and the debit pointer till"
     assert all_three.why.endswith(
-        ": `kitestring connection relink NAME`, `kitestring offer relink OFFER` and `kitestring debit pointer relink "
+        ": `kitestring connection rotate NAME`, `kitestring offer relink OFFER` and `kitestring debit pointer relink "
         "POINTER` move them to your relays"
     )
     assert kept(replace(till, revoked_at=NOW)) == ()
@@ -84,13 +84,13 @@ def test_those_beyond_the_room_are_left_out_the_least_needed_ones() -> None:
 @pytest.mark.parametrize(
     ("one", "words", "way"),
     [
-        (KeptRelay(LEFT, ("shop",), ()), "connection shop", "connection relink NAME` moves"),
+        (KeptRelay(LEFT, ("shop",), ()), "connection shop", "connection rotate NAME` moves"),
         (KeptRelay(LEFT, (), ("tea", "mug")), "offers tea, mug", "offer relink OFFER` moves"),
-        (KeptRelay(LEFT, ("a", "b"), ("tea",)), "connections a, b and the offer tea", "connection relink NAME` and"),
+        (KeptRelay(LEFT, ("a", "b"), ("tea",)), "connections a, b and the offer tea", "connection rotate NAME` and"),
         (
             KeptRelay(LEFT, tuple("abcdefg"), ()),
             "connections a, b, c, d, e and 2 more",
-            "connection relink NAME` moves",
+            "connection rotate NAME` moves",
         ),
     ],
 )

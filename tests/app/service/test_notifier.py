@@ -218,7 +218,7 @@ async def test_a_relay_that_is_away_for_hours_gets_it_when_it_is_back_and_one_th
             assert len(told(door)) == heard
 
 
-@pytest.mark.parametrize("change", ["revoked", "expired", "not permitted", "gone to another app"])
+@pytest.mark.parametrize("change", ["revoked", "expired", "paused", "not permitted", "gone to another app"])
 def test_who_may_not_hear_any_more_hears_nothing(life: Life, change: str) -> None:
     @virtual
     async def story() -> None:
@@ -227,7 +227,7 @@ def test_who_may_not_hear_any_more_hears_nothing(life: Life, change: str) -> Non
             await is_paid(door)
             now = door.clock.now()
             changes: dict[str, Any] = {
-                "revoked": {"revoked_at": now}, "expired": {"expires_at": now - 1},
+                "revoked": {"revoked_at": now}, "expired": {"expires_at": now - 1}, "paused": {"paused_at": now},
                 "not permitted": {"methods": frozenset({"make_invoice"})},
                 "gone to another app": {"caller": STRANGER.public_hex},
             }[change]  # fmt: skip
@@ -239,6 +239,24 @@ def test_who_may_not_hear_any_more_hears_nothing(life: Life, change: str) -> Non
             assert not await door.rig.store.has_due()
 
     story()
+
+
+@virtual
+async def test_what_comes_while_a_connection_is_paused_is_never_told_unasked(life: Life) -> None:
+    async with service(life) as door:
+        made = (await door.ask("make_invoice", {"amount": 21_000}))["result"]
+        await door.rig.change("app", paused_at=door.clock.now())
+        await door.refresh()
+        assert door.rig.node.pay_in(made["payment_hash"])
+        await door.clock.sleep(5)
+        refused = await door.ask("lookup_invoice", {"payment_hash": made["payment_hash"]})
+        assert refused["error"]["code"] == "RESTRICTED"
+        await door.rig.change("app", paused_at=None)
+        await door.refresh()
+        await door.clock.sleep(700)
+        assert told(door) == []
+        shown = await door.ask("lookup_invoice", {"payment_hash": made["payment_hash"]})
+        assert shown["result"]["state"] == "settled"
 
 
 @virtual
@@ -372,7 +390,7 @@ async def test_a_message_about_somebody_elses_payment_is_sent_to_nobody(life: Li
 
         async def other(_: str) -> Any:
             return type("Other", (), {"wire": "nwc", "grant_id": "other", "methods": found.methods,
-                                      "revoked_at": None, "expires_at": None})()  # fmt: skip
+                                      "revoked_at": None, "expires_at": None, "paused_at": None})()  # fmt: skip
 
         store.grant = other
         await life.clock.sleep(1)

@@ -22,6 +22,8 @@ from kitestring.app.cli.values import (
 )
 from kitestring.base.errors import KitestringError, Reason
 
+#: The word for the methods of the preset full.
+EVERYTHING: Final = "everything"
 PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 
 
@@ -115,7 +117,7 @@ def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
         sentence = f"{name!r} exists already, and its link was used, so it is kept no more"
         raise KitestringError(
             Reason.ALREADY_USED,
-            f"{sentence}; for a new one, which ends the old one: kitestring connection relink {quote(name)}",
+            f"{sentence}; for a new one, which ends the old one: kitestring connection rotate {quote(name)}",
             connection_id=made["connection_id"],
         )
     again = f"kitestring link {quote(name)}"
@@ -146,7 +148,8 @@ def describe(connection: dict[str, Any]) -> str:
         "" if connection["per_payment_msat"] is None else f"at most {amount(connection['per_payment_msat'])} a payment",
         "" if connection["fee_cap_msat"] is None else f"fees of at most {amount(connection['fee_cap_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
-        f"may {', '.join(connection['methods'])}",
+        f"may {EVERYTHING if connection['preset'] == 'full' else ', '.join(connection['methods'])}",
+        "sees the whole balance" if connection["show_balance"] == "full" else "",
         "" if connection["encryption"] == "auto" else f"encryption {connection['encryption']}",
         f"paid at {connection['lud16']}" if connection["lud16"] else "",
     ]

@@ -15,6 +15,7 @@ from kitestring.app.cli.values import (
     MomentType,
     Sats,
     TypedBudget,
+    Whole,
     amount,
     budget,
     budget_params,
@@ -25,6 +26,8 @@ from kitestring.app.cli.values import (
 
 _NONE: Final = "none"
 _NEVER: Final = "never"
+#: More changes than one connection will ever see; what JSON carries exactly.
+MAX_VERSION: Final = 2**53 - 1
 
 
 class _SatsOrNone(Sats):
@@ -61,13 +64,21 @@ class _MomentOrNever(MomentType):
 )  # fmt: skip
 @click.option("--methods", metavar="LIST", help="What it may do from now on, separated by commas.")
 @click.option("--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word; pay needs a budget.")
+@click.option(
+    "--show-balance", type=click.Choice(["budget", "full"]),
+    help="The balance its app sees: what its budget allows, or all that the account has.",
+)  # fmt: skip
 @click.option("--name", "new_name", metavar="NEW", help="Another name in your lists.")
+@click.option(
+    "--if-version", type=Whole(1, MAX_VERSION), metavar="N",
+    help="Only if it has not changed since `connection show --json` told this version.",
+)  # fmt: skip
 @key_option
 @common
 def command(
     shell: Shell, name: str, limits: tuple[TypedBudget, ...], no_budget: bool, per_payment: int | None,
-    max_fee: int | None, expires: Moment | None, methods: str | None, preset: str | None, new_name: str | None,
-    key: str,
+    max_fee: int | None, expires: Moment | None, methods: str | None, preset: str | None, show_balance: str | None,
+    new_name: str | None, if_version: int | None, key: str,
 ) -> None:  # fmt: skip
     """Change limits, methods, end or name of the connection NAME.
 
@@ -89,9 +100,12 @@ def command(
             params["expires_at"] = expires.expires_at
     if methods is not None:
         params["methods"] = methods.replace(",", " ").split()
-    params |= {member: value for member, value in (("preset", preset), ("new_name", new_name)) if value is not None}
+    words = {"preset": preset, "new_name": new_name, "show_balance": show_balance}
+    params |= {member: value for member, value in words.items() if value is not None}
     if len(params) == 1:
         raise click.UsageError("say what to change, such as --budget 5000/week")
+    if if_version is not None:
+        params["version"] = if_version
     result = shell.call("connection_edit", params, key)
     changes = [_line(field, change["before"], change["after"]) for field, change in result["changed"].items()]
     left = [f"budget: {stands(row)}" for row in result["budgets"]]

@@ -26,14 +26,16 @@ from kitestring.app.owner.desk import Managing
 from kitestring.app.owner.params import AmountMsat, Name, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Grant, ShownBalance
 from kitestring.base.money import Msat
 from kitestring.base.transactions.owner import SaveGrant
+from kitestring.policy.calendar import time_text
 
 
 class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The changes alone: what is left out stays as it is. Null takes a limit or an end away, and an empty list the
-    budgets. ``preset`` stands for a list of methods; ``expires_in_s`` counts from now."""
+    budgets. ``preset`` stands for a list of methods; ``expires_in_s`` counts from now. ``version`` is what
+    ``connection show`` has told: a connection that has changed since is left as it is."""
 
     name: Name
     new_name: Name | UnsetType = UNSET
@@ -44,6 +46,8 @@ class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=T
     fee_cap_msat: AmountMsat | UnsetType | None = UNSET
     expires_at: UnixTime | UnsetType | None = UNSET
     expires_in_s: Annotated[int, Meta(ge=1, le=MAX_EXPIRY_S)] | UnsetType = UNSET
+    show_balance: ShownBalance | UnsetType = UNSET
+    version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Call) -> Change | Result:
@@ -55,6 +59,7 @@ async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Ca
     found, now = await need_connection(desk, params.name), desk.clock.now()
     if _asks_for_nothing(params):
         raise KitestringError(Reason.MALFORMED, "say what to change, such as --budget 5000/week")
+    _need_same_version(found, params)
     methods = asked_methods(params.methods, params.preset)
     anew = replace(
         found,
@@ -64,6 +69,7 @@ async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Ca
         per_payment_msat=_limit(found.per_payment_msat, params.per_payment_msat),
         fee_cap_msat=_limit(found.fee_cap_msat, params.fee_cap_msat),
         expires_at=_end(found, params, now),
+        shown_balance=found.shown_balance if params.show_balance is UNSET else params.show_balance,
     )
     need_budget(params.preset, anew.budgets)
     refuse_gifts(call.caller, anew.methods, now, "connection_edit")
@@ -84,7 +90,8 @@ async def _with_relays(desk: Managing, done: Result, _call: Call) -> Result:
 
 
 def _asks_for_nothing(params: ConnectionEditParams) -> bool:
-    return all(getattr(params, field) is UNSET for field in params.__struct_fields__ if field != "name")
+    asked = set(params.__struct_fields__) - {"name", "version"}
+    return all(getattr(params, field) is UNSET for field in asked)
 
 
 def _values(grant: Grant) -> Result:
@@ -96,6 +103,7 @@ def _values(grant: Grant) -> Result:
         "per_payment_msat": _plain(grant.per_payment_msat),
         "fee_cap_msat": _plain(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
+        "show_balance": grant.shown_balance,
     }
 
 
@@ -106,8 +114,23 @@ async def _free_name(desk: Managing, found: Grant, params: ConnectionEditParams)
     name = usable_name(params.new_name)
     other = await find_connection(desk, name)
     if other is not None and other.grant_id != found.grant_id:  # its own id is nobody else's
-        raise KitestringError(Reason.CONFLICT, f"the name {name!r} is taken: choose another one")
+        account = f"account {other.account_id}, made on {time_text(other.created_at, desk.zone)}"
+        raise KitestringError(
+            Reason.CONFLICT, f"the name {name!r} is taken by another connection ({account}): choose another one"
+        )
     return name
+
+
+def _need_same_version(found: Grant, params: ConnectionEditParams) -> None:
+    """Raise KitestringError(CONFLICT) where somebody else has changed it since the caller has looked."""
+    if params.version is not UNSET and params.version != found.version:
+        name = quote(found.name)
+        raise KitestringError(
+            Reason.CONFLICT,
+            f"{found.name!r} has changed meanwhile (version {found.version}, you saw {params.version}), and was left "
+            f"as it is: look at it again with `kitestring connection show {name}`",
+            version=found.version,
+        )
 
 
 def _end(found: Grant, params: ConnectionEditParams, now: int) -> int | None:

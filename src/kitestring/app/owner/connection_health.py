@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.app.owner.budgets import ask_rates_of, show_budgets
+from kitestring.app.owner.budgets import ask_rates_of
 from kitestring.app.owner.command import Ask, Call, Commands
+from kitestring.app.owner.connection_standing import standing
 from kitestring.app.owner.connections import need_connection, show_grant
 from kitestring.app.owner.desk import Asking, Managing, Reading
 from kitestring.app.owner.params import NameParams
@@ -28,7 +29,7 @@ async def connection_show(desk: Asking, params: NameParams, _call: Call) -> Resu
 async def show_stored(desk: Reading, grant: Grant) -> Result:
     """One connection as JSON, with its use and how its budgets stand: everything but its relays."""
     used = {"used": not grant.link_salt, "last_used_at": (await desk.store.last_uses()).get(grant.grant_id)}
-    return {**show_grant(grant), **used, "budgets": await show_budgets(desk, grant)}
+    return {**show_grant(grant), **used, **await standing(desk, grant)}
 
 
 async def show_relays(desk: Asking | Managing, grant: Grant) -> list[Result]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from shlex import quote
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, show_budget, terms_of
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
+from kitestring.app.owner.connection_standing import standing
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
     ID_BYTES,
@@ -40,6 +42,7 @@ from kitestring.codec.deep_link import MAX_LENGTH as MAX_DEEP_LINK_CHARS
 from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
+from kitestring.policy.calendar import time_text
 from kitestring.policy.presets import PRESETS
 from kitestring.transport.guard import normalise
 
@@ -113,6 +116,12 @@ def preset_methods(name: PresetName) -> list[str]:
     return [*methods, *(row.permission for row in types)]
 
 
+@lru_cache(maxsize=1_024)
+def preset_of(methods: frozenset[str]) -> str | None:
+    """The preset that stands for exactly these methods; None for a list of the owner's own."""
+    return next((name for name in PRESETS if frozenset(preset_methods(cast("PresetName", name))) == methods), None)
+
+
 async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:
     """Make a connection. One of that name with the same values is returned, with other values it is refused."""
     _check(params)
@@ -133,31 +142,9 @@ async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
         raise KitestringError(
             Reason.ALREADY_USED,
             f"the link of {found.name!r} was used, and is kept no more; for a new one, which ends the old one: "
-            f"kitestring connection relink {quote(found.name)}",
+            f"kitestring connection rotate {quote(found.name)}",
         )
     return {**show_grant(found), "created": False}
-
-
-async def connection_relink(desk: Managing, params: NameParams, call: Call) -> Change:
-    """Give a connection a new secret link over the relays of today; the app with the old one stops at once."""
-    found, now = await need_connection(desk, params.name), desk.clock.now()
-    refuse_gifts(call.caller, found.methods, now)
-    if not is_living(found, now):
-        raise KitestringError(
-            Reason.CONNECTION_ENDED,
-            f"{found.name!r} has expired, and a new link would not change that: run `kitestring connection edit "
-            f"{quote(found.name)} --expires 30d` first",
-        )
-    salt = desk.entropy(SALT_BYTES)
-    anew = replace(
-        found,
-        caller=desk.client_key(salt).public_hex,
-        link_salt=salt,
-        relays=desk.relays_for_codes()[:MAX_RELAYS],
-        nip44_seen=False,  # that was another app
-        version=found.version + 1,
-    )
-    return Change((SaveGrant(anew),), {**show_grant(anew), "created": False}, anew.grant_id)
 
 
 async def with_link(desk: Managing, made: Result, call: Call) -> Result:
@@ -340,6 +327,7 @@ async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
     rows = [
         {
             **show_grant(grant),
+            **await standing(desk, grant),
             "used": not grant.link_salt,
             "last_used_at": uses.get(grant.grant_id),
             **_open(grant, taken),
@@ -361,14 +349,6 @@ def _open(grant: Grant, taken: Places) -> Result:
     return {"open_payments": taken.payments.get(grant_id, 0), "open_invoices": taken.invoices.get(grant_id, 0)}
 
 
-async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
-    """End a connection for ever; its open payments still finish."""
-    found = await need_connection(desk, params.name)
-    ended = replace(found, revoked_at=desk.clock.now(), link_salt=b"", version=found.version + 1)
-    result = {"name": found.name, "connection_id": found.grant_id, "revoked_at": ended.revoked_at}
-    return Change((SaveGrant(ended),), result, found.grant_id)
-
-
 def show_grant(grant: Grant) -> Result:
     """One connection as JSON. Times are Unix seconds. The members of one budget are those of the first."""
     budget = grant.budgets[0] if grant.budgets else None
@@ -379,6 +359,7 @@ def show_grant(grant: Grant) -> Result:
         "client_pubkey": grant.caller,
         "account": grant.account_id,
         "methods": sorted(grant.methods),
+        "preset": preset_of(grant.methods),
         "budget_msat": None if budget is None else int(budget.limit_msat),
         "period": None if budget is None else budget.period,
         "length_s": None if budget is None else budget.length_s,
@@ -390,7 +371,10 @@ def show_grant(grant: Grant) -> Result:
         "expires_at": grant.expires_at,
         "encryption": grant.cipher,
         "lud16": grant.lud16 or None,
+        "show_balance": grant.shown_balance,
         "created_at": grant.created_at,
+        "paused_at": grant.paused_at,
+        "version": grant.version,
     }
 
 
@@ -403,8 +387,18 @@ async def need_connection(desk: Reading, name: str) -> Grant:
     """The connection of that name. Raises KitestringError(UNKNOWN_TARGET)."""
     found = await find_connection(desk, name)
     if found is None:
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no connection {name!r}; see `kitestring connections`")
+        raise KitestringError(Reason.UNKNOWN_TARGET, await _why_none(desk, name))
     return found
+
+
+async def _why_none(desk: Reading, name: str) -> str:
+    grants = await desk.store.grants()
+    ends = [grant.revoked_at for grant in grants if grant.wire == NWC and name in {grant.name, grant.grant_id}]
+    ended_at = max((at for at in ends if at is not None), default=None)
+    if ended_at is None:
+        return f"there is no connection {name!r}; see `kitestring connections`"
+    when = time_text(ended_at, desk.zone)
+    return f"the connection {name!r} was revoked on {when}, for ever: `kitestring connect` makes a new one"
 
 
 def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
@@ -414,7 +408,5 @@ def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
 COMMANDS: Final[Commands] = (
     Manage("connect", ConnectParams, connect, with_link),
     Manage("link", NameParams, link, with_link),
-    Manage("connection_relink", NameParams, connection_relink, with_link),
     Read("connections", NoParams, connections),
-    Manage("revoke", NameParams, revoke),
 )

@@ -36,10 +36,12 @@ TABLE: Final = (
     ),
     CommandRow("link", "connections", "link", "Show a connection's link again, until its first use."),
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
-    CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),
+    CommandRow("revoke", "connection_access", "revoke", "End a wallet connection for ever."),
     CommandRow("connection_show", "connection_health", "connection show"),
     CommandRow("connection_edit", "connection_edits", "connection edit"),
-    CommandRow("connection_relink", "connections", "connection relink"),
+    CommandRow("connection_rotate", "connection_access", "connection rotate"),
+    CommandRow("connection_pause", "connection_access", "connection pause"),
+    CommandRow("connection_resume", "connection_access", "connection resume"),
     CommandRow("approvals", "approvals", "approvals", "Show who asks for money and waits for your word."),
     CommandRow("approve", "approvals", "approve", "Say yes: once, with a budget, or always."),
     CommandRow("deny", "approvals", "deny", "Say no, and with --block never ask me again."),
@@ -104,7 +106,7 @@ TABLE: Final = (
 )
 #: The line of each group of commands; of a group inside a group, by both words, the help alone.
 GROUPS: Final = {
-    "connection": "One wallet connection: show, edit, relink.",
+    "connection": "One wallet connection: show, edit, pause, rotate.",
     "debit": "Money that others take from you, and you from others.",
     "beacon": "Whether a service works, what it is and who operates it.",
     "account": "Sub-accounts: create, list, show, fund, withdraw, transfer.",

@@ -19,7 +19,7 @@ from kitestring.transport.guard import normalise
 #: Connections, offers, pointers and links that one sentence names.
 NAMES_SHOWN: Final = 5
 #: What names relays, and the command that makes it anew over those of today.
-_CONNECTION: Final = ("connection", "`kitestring connection relink NAME`")
+_CONNECTION: Final = ("connection", "`kitestring connection rotate NAME`")
 _OFFER: Final = ("offer", "`kitestring offer relink OFFER`")
 _POINTER: Final = ("debit pointer", "`kitestring debit pointer relink POINTER`")
 _LINK: Final = ("link for apps", "`kitestring manage relink LINK`")

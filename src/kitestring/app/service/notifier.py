@@ -51,7 +51,7 @@ def notification(event: Event, grant: Grant, now: int) -> Iterator[Message]:
     type and payment, because each becomes true once."""
     is_more = event.kind is EventKind.RECEIVED and event.detail  # a second payment of an invoice, or of none of ours
     wire = NOTIFYING.get(grant.wire)
-    name = wire.name(grant, event.kind) if wire is not None and not is_more and is_living(grant, now) else ""
+    name = wire.name(grant, event.kind) if wire is not None and not is_more and _is_told(grant, now) else ""
     if name:
         yield Message("", NOTIFICATION, f"{name} {event.subject}".encode(), b"", now, grant.grant_id.encode())
 
@@ -141,4 +141,9 @@ class Notifier:
 
 def _may_hear(grant: Grant, wire: Notifying, name: str, now: int) -> bool:
     row = wire.types.get(name)
-    return row is not None and row.permission in grant.methods and is_living(grant, now)
+    return row is not None and row.permission in grant.methods and _is_told(grant, now)
+
+
+def _is_told(grant: Grant, now: int) -> bool:
+    """Whether its app hears of anything now. What came while it was paused is told by its list of payments alone."""
+    return grant.paused_at is None and is_living(grant, now)

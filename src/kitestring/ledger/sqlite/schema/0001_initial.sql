@@ -88,6 +88,8 @@ CREATE TABLE grants (
   pointer_id TEXT NOT NULL,
   strangers TEXT NOT NULL CHECK (strangers = 'deny' OR strangers = 'ask' OR strangers = 'budget'),
   sessions TEXT NOT NULL CHECK (sessions = 'off' OR sessions = 'minted' OR sessions = 'any'),
+  shown_balance TEXT NOT NULL CHECK (shown_balance = 'budget' OR shown_balance = 'full'),
+  paused_at INTEGER,
   revoked_at INTEGER,
   created_at INTEGER NOT NULL,
   version INTEGER NOT NULL CHECK (version >= 1),
