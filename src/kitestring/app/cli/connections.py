@@ -40,7 +40,7 @@ def command(shell: Shell) -> None:
 
 
 def _may(found: dict[str, Any]) -> str:
-    """What it may do in a few words: by its preset, by one or two names, or by their number."""
+    """The rights of a connection in a few words: by its preset, by one or two names, or by their number."""
     methods = found["methods"]
     if found["preset"] is not None:
         return EVERYTHING if found["preset"] == "full" else str(found["preset"])

@@ -1,4 +1,4 @@
-"""How a connection stands: whether its app gets in, and what it has spent."""
+"""The standing of a connection: whether its app gets in, and what it has spent."""
 
 from __future__ import annotations
 
