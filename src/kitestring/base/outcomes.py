@@ -73,7 +73,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 class Paid(msgspec.Struct, frozen=True, gc=False):
     """A payment settled. ``internal`` = moved inside this service, fee 0. ``fee_msat`` is for routing,
     ``service_fee_msat`` what the service has taken itself. ``created_at`` (Unix seconds) is when it began, 0 where that
-    is not known."""
+    is not known. ``is_old``: it had settled before it was asked for this time, so that nothing was paid now."""
 
     payment_hash: str
     preimage: str
@@ -82,6 +82,7 @@ class Paid(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
     created_at: int = 0
     service_fee_msat: Msat = ZERO
+    is_old: bool = False
 
     @property
     def fees_msat(self) -> Msat:

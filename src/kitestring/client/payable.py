@@ -232,10 +232,11 @@ def _amount(chosen: Chosen[Any], terms: Terms) -> Msat | None:
 
 
 async def _take_invoice(invoice: bolt11.Invoice, terms: Terms, _: Net) -> Payable:
-    if terms.payer_data or terms.version != "tagged":
+    if terms.payer_data or terms.version != "tagged" or terms.description:
         raise KitestringError(
             Reason.MALFORMED,
-            "an invoice asks nothing of its payer: payer data and NIP-69 are for offers, leave them out",
+            "an invoice takes no words of its payer: a description, payer data and NIP-69 are for offers, leave them"
+            " out",
         )
     return Payable(invoice, bolt11.amount_to_pay(invoice, terms.amount_msat))
 

@@ -24,6 +24,11 @@ def paid(payment: Payment) -> Paid:
     return _paid(payment, payment.preimage, payment.fee_msat)
 
 
+def paid_before(payment: Payment) -> Paid:
+    """The same to whoever asks for it after it has settled."""
+    return replace(paid(payment), is_old=True)
+
+
 def _paid(payment: Payment, preimage: str, fee_msat: Msat) -> Paid:
     return Paid(
         payment.payment_hash, preimage, payment.amount_msat, fee_msat, payment.internal, payment.created_at,

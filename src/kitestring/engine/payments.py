@@ -37,7 +37,7 @@ from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
-from kitestring.engine.outcomes import paid
+from kitestring.engine.outcomes import paid_before
 from kitestring.engine.patience import Patience
 from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.rated import at_rates
@@ -327,7 +327,7 @@ class Payments:
             case Finished():
                 self._context.deliver(decided.messages)
             case AlreadyPaid():
-                await self._answers.confirm(incoming, paid(decided.payment))
+                await self._answers.confirm(incoming, paid_before(decided.payment))
             case Refused():
                 await self.refuse(incoming, decided)
             case _:

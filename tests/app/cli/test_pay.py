@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 from kitestring.app.cli.pay import command
+from kitestring.app.cli.values import when
 from kitestring.app.owner.params import DEFAULT_WAIT_S
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import CodecError, KitestringError
@@ -56,6 +57,14 @@ def test_a_payment_inside_the_service_is_said_to_be_one() -> None:
     assert "fee 0 sat (inside this service)" in run(
         command, CODE, answer={**PAID, "fee_msat": 0, "internal": True}
     ).out  # fmt: skip
+
+
+def test_what_was_paid_before_is_said_to_be_and_to_have_cost_nothing_now() -> None:
+    said = run(command, CODE, answer={**PAID, "already_paid": True, "created_at": 1_795_996_800})
+    on = when(1_795_996_800)
+    assert said.lines[0] == f"already paid on {on}, nothing was paid now: 21 sat, fee 1.005 sat"
+    unknown = run(command, CODE, answer={**PAID, "already_paid": True, "created_at": None})
+    assert unknown.lines[0] == "already paid, nothing was paid now: 21 sat, fee 1.005 sat"
 
 
 @pytest.mark.parametrize("target", ["gibberish", "npub1xxx", CODE[:-1]])

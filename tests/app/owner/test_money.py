@@ -79,6 +79,13 @@ async def test_a_key_pays_once_and_gives_the_same_answer_ever_after(office: Offi
     assert len(office.node.sends) == 1
 
 
+async def test_words_for_an_invoice_are_refused_and_nothing_is_claimed(office: Office) -> None:
+    error = await office.refused("pay", target=office.node.outside_bolt11(), description="thanks")
+    assert error.reason is Reason.MALFORMED
+    assert "a description, payer data and NIP-69 are for offers" in error.message
+    assert office.rig.store.applied == []
+
+
 async def test_an_open_payment_is_pending_not_failed(office: Office) -> None:
     text = office.node.outside_bolt11(script=Script(settles_after_s=None))
     error = await office.refused("pay", target=text, wait_s=0)
@@ -264,10 +271,13 @@ async def test_a_key_that_was_refused_is_refused_in_the_same_words_and_is_good_f
     assert office.node.sends == []
 
 
-async def test_a_second_key_for_what_is_paid_gets_the_same_answer_as_often_as_it_is_told(office: Office) -> None:
+async def test_a_second_key_for_what_is_paid_is_told_so_as_often_as_it_is_asked(office: Office) -> None:
     text = office.node.outside_bolt11()
     paid = await office.run("pay", target=text)
-    assert [await office.run("pay", "k2", target=text) for _ in range(2)] == [paid, paid]
+    assert (paid["already_paid"], paid["created_at"]) == (False, EPOCH)
+    before = {**paid, "already_paid": True}
+    assert [await office.run("pay", "k2", target=text) for _ in range(2)] == [before, before]
+    assert await office.run("pay", target=text) == paid
     assert (await office.refused("pay", "k2", target=text, max_fee_msat=7)).reason is Reason.ALREADY_USED
     assert len(office.node.sends) == 1
 

@@ -8,7 +8,7 @@ import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount
+from kitestring.app.cli.values import Sats, amount, when
 from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
 from kitestring.base.errors import KitestringError, Reason
 
@@ -75,8 +75,11 @@ def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> di
 
 
 def show_paid(shell: Shell, result: dict[str, Any]) -> None:
+    """The end of a payment that has settled, now or before."""
     inside = " (inside this service)" if result.get("internal") else ""
-    text = (
-        f"paid {amount(result['amount_msat'])}, fee {amount(result['fee_msat'])}{inside}\npreimage {result['preimage']}"
-    )
-    shell.show(result, text)
+    cost = f"{amount(result['amount_msat'])}, fee {amount(result['fee_msat'])}{inside}"
+    done = f"paid {cost}"
+    if result.get("already_paid"):
+        began = result.get("created_at")
+        done = f"already paid{f' on {when(began)}' if began else ''}, nothing was paid now: {cost}"
+    shell.show(result, f"{done}\npreimage {result['preimage']}")

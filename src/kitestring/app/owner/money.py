@@ -127,6 +127,8 @@ def show_paid(paid: Paid) -> Result:
         "fee_msat": int(paid.fee_msat),
         "service_fee_msat": int(paid.service_fee_msat),
         "internal": paid.internal,
+        "already_paid": paid.is_old,
+        "created_at": paid.created_at or None,
     }
 
 
