@@ -10,6 +10,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed, FailureReason, Settled
+from kitestring.base.records import CONTROL_WIRE
 from kitestring.engine.outcomes import CLOSED, outcome_for, paid, refusal
 from tests.kit.ledger.values import payment, preimage_of, request
 
@@ -62,7 +63,32 @@ def test_the_fee_limit_is_named_only_to_who_has_set_one(
     failed = Failed("no route for 7 msat", FailureReason.FEE_LIMIT)
     told = outcome_for(payment("a"), failed, request("r", command=freeze(command)))
     assert isinstance(told, Refused)
-    assert (told.reason, told.details) == (Reason.FEE_LIMIT, details)
+    named = {name: value for name, value in told.details.items() if name != "fee_cap_msat"}
+    assert (told.reason, named) == (Reason.FEE_LIMIT, details)
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (Failed("", FailureReason.FEE_LIMIT), "no route was found within the fee limit of 0.1 sat"),
+        (
+            Failed("", FailureReason.FEE_LIMIT, route_fee_msat=Msat(1_500)),
+            "no route was found within the fee limit of 0.1 sat; one was found for 1.5 sat",
+        ),
+        (Failed("", FailureReason.NO_ROUTE), "no route to the payee was found within the fee limit of 0.1 sat"),
+    ],
+)
+def test_the_figures_of_the_fee_are_for_who_has_set_the_limit_and_for_the_owner(failure: Failed, message: str) -> None:
+    of_owner = outcome_for(payment("a", 1_000, 100), failure, request("r", wire=CONTROL_WIRE, command=freeze(PAY)))
+    of_app = outcome_for(payment("a", 1_000, 100), failure, request("r", command=freeze(PAY)))
+    limited = outcome_for(payment("a", 1_000, 100), failure, request("r", command=freeze(LIMITED)))
+    assert isinstance(of_owner, Refused)
+    assert isinstance(of_app, Refused)
+    assert isinstance(limited, Refused)
+    assert of_owner.message == limited.message == message
+    assert of_owner.details["fee_cap_msat"] == 100
+    assert of_owner.details.get("route_fee_msat") == failure.route_fee_msat
+    assert ("0.1" in of_app.message, of_app.details) == (False, {})
 
 
 def test_a_payment_closed_without_proof_is_not_called_failed() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -128,6 +129,24 @@ async def test_a_node_that_never_tells_its_balance_refuses_and_holds_nobody_up_f
         await rig.clock.sleep(FAILURE_AGE_S + 1)
         await rig.pay("r9", "app", life.node.outside_invoice(), AMOUNT)
         assert isinstance(await rig.answer("r9"), Paid)
+
+
+@virtual
+async def test_an_app_that_asks_for_too_much_hears_nothing_of_the_nodes_balance_and_the_owner_all(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        everything = int((await rig.engine.node_view()).spendable_msat)
+        await rig.pay("r1", "app", life.node.outside_invoice(), everything)
+        blind = await rig.answer("r1")
+        assert blind.message.startswith(f"the balance does not cover {everything // 1000:,} sat + up to ")
+        assert blind.details.keys() == {"amount_msat", "fee_cap_msat", "service_fee_msat"}
+        held = life.node.outside_invoice(Script(settles_after_s=None))
+        await rig.handle("r2", OWNER_GRANT, rig.paying(held, AMOUNT))
+        await rig.handle("r3", OWNER_GRANT, rig.paying(life.node.outside_invoice(), everything))
+        told = (await rig.answer("r3")).details
+        reserved = AMOUNT + int((await rig.store.payment_by_hash(rig.context.node.node_id, held[1])).fee_cap_msat)
+        assert (told["reserved_msat"], told["remaining_msat"]) == (reserved, everything - reserved)
+        assert 0 < told["would_fit_msat"] < told["remaining_msat"]
 
 
 @virtual

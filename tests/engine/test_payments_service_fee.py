@@ -170,8 +170,7 @@ async def test_the_last_of_a_budget_is_spent_with_less_routing_and_never_with_le
         await rig.pay("over", "app", last, AMOUNT + 1)
         over = await rig.answer("over")
         assert over.message == (
-            "the budget of 105 sat in total does not cover this payment, its fee reserve and the service fee of 2 sat:"
-            " 52 sat left"
+            "the budget of 105 sat in total does not cover 50.001 sat + 2 sat service fee: 52 sat left"
         )
         await rig.pay("r2", "app", last, AMOUNT)
         assert (await rig.answer("r2")).fees_msat == OURS
@@ -190,7 +189,10 @@ async def test_an_account_that_has_the_amount_and_not_the_fee_is_refused_and_tol
         refused = await rig.answer("r1")
         assert (refused.reason, refused.message) == (
             Reason.INSUFFICIENT_FUNDS,
-            "the balance does not cover this payment, its fee reserve and the service fee of 2 sat",
+            (
+                "the balance is too small: this needs 50 sat + 2 sat service fee; 51.999 sat can be spent; 49 sat would"
+                " fit"
+            ),
         )
         await rig.grant("owners")
         await rig.pay("more", "owners", await rig.invoice("i1", "app", 1), 1)

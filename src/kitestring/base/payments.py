@@ -126,11 +126,15 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     ``attempt_at`` is when the *node* took the order this is about, in Unix seconds by the node's own clock, as its
     books say (lnd: ``creation_time_ns``); None where it keeps no such time. A look-up always fills it in if the node
     knows it: only so is the end of this attempt told from that of an earlier one of the same hash.
+
+    ``route_fee_msat`` is what a route would have cost that the fee limit has ruled out, where the node tells it. It is
+    for the words to the payer alone, and is not kept.
     """
 
     evidence: str
     reason: FailureReason = FailureReason.OTHER
     attempt_at: int | None = None
+    route_fee_msat: Msat | None = None
 
 
 class InFlight(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,8 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
-from kitestring.base.records import Invoice, Payment, Request
+from kitestring.base.records import CONTROL_WIRE, Invoice, Payment, Request
+from kitestring.policy.shortfalls import sats
 
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
 CLOSED: Final = Refused(
@@ -41,10 +42,27 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
         fee = booked_fee(truth.fee_msat, payment.fee_cap_msat)
         return _paid(payment, truth.preimage, fee)
     details: dict[str, int | str] = {"reason": "too_late"} if truth.reason is FailureReason.TOO_LATE else {}
+    told = refusal(truth)
     command = thaw(request.command) if request.command else None  # one that waited for the owner has none of its own
+    has_set_limit = isinstance(command, PayInvoice) and command.max_fee_msat is not None
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
-        details["max_fee_msat"] = int(command.max_fee_msat)  # named only to a caller that set a limit
-    return replace(refusal(truth), details=details)
+        details["max_fee_msat"] = int(command.max_fee_msat)
+    if truth.reason in _OF_ROUTES and (has_set_limit or request.wire == CONTROL_WIRE):
+        # The fee limit is named only to who has set it: the caller, or the owner in the settings.
+        told = replace(told, message=_no_route(truth, payment.fee_cap_msat))
+        details["fee_cap_msat"] = int(payment.fee_cap_msat)
+        if truth.route_fee_msat is not None:
+            details["route_fee_msat"] = int(truth.route_fee_msat)
+    return replace(told, details=details)
+
+
+def _no_route(failure: Failed, fee_cap_msat: Msat) -> str:
+    """Name the fee limit in figures; a node may not say whether a dearer route was there."""
+    limit = f"within the fee limit of {sats(fee_cap_msat)}"
+    if failure.reason is FailureReason.NO_ROUTE:
+        return f"no route to the payee was found {limit}"
+    costs = "" if failure.route_fee_msat is None else f"; one was found for {sats(failure.route_fee_msat)}"
+    return f"no route was found {limit}{costs}"
 
 
 def hold_outcome(request: Request, invoice: Invoice, state: InvoiceState) -> Outcome:
@@ -71,6 +89,8 @@ def refusal(failure: Failed) -> Refused:
     return Refused(*_TOLD[failure.reason])
 
 
+#: Failures in which the fee limit may have had a part.
+_OF_ROUTES: Final = frozenset({FailureReason.FEE_LIMIT, FailureReason.NO_ROUTE})
 #: Failures as others are told of them, which is never in the node's own words.
 _TOLD: Final[dict[FailureReason, tuple[Reason, str]]] = {
     FailureReason.FEE_LIMIT: (Reason.FEE_LIMIT, "no route within the fee limit was found"),

@@ -30,7 +30,6 @@ from kitestring.base.transactions.answers import (
     Stale,
 )
 from kitestring.base.transactions.payments import ClaimPayment, ResolvePayment
-from kitestring.base.zones import Zone
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
@@ -42,7 +41,9 @@ from kitestring.engine.patience import Patience
 from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.rated import at_rates
 from kitestring.engine.shares import ShareTable, full
-from kitestring.policy.rules import Allow, decide, insufficient, over_budget, refuse_caller, service_fee_of
+from kitestring.policy.costs import Cost, cost_of, fits_within, service_fee_of
+from kitestring.policy.rules import Allow, decide, refuse_caller
+from kitestring.policy.shortfalls import insufficient, over_budget
 
 #: A balance younger than this is not asked again after "insufficient funds".
 FRESH_VIEW_S: Final = 1.0
@@ -79,13 +80,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Asked:
     """An order that is being decided, until ``until`` (monotonic seconds). ``fee_at_most``: what a budget has left for
-    the routing fee."""
+    the routing fee. ``is_ours``: it stays inside this service, as far as that was looked up."""
 
-    __slots__ = ("command", "fee_at_most", "incoming", "order", "until")
+    __slots__ = ("command", "fee_at_most", "incoming", "is_ours", "order", "until")
 
     def __init__(self, order: Order, until: float) -> None:
         self.order, self.incoming, self.command, self.until = order, order.incoming, order.command, until
         self.fee_at_most: Msat | None = None
+        self.is_ours = False
 
 
 class Payments:
@@ -162,7 +164,7 @@ class Payments:
             self._begin(claim.payment, waiting, self._first(claim.payment, order.incoming.sent_at))
             return None
         if isinstance(answer, Denied):
-            return _refusal(answer, grant, now, self._context.zone, claim.payment.service_fee_msat)
+            return self._refusal(answer, asked, grant)
         if isinstance(answer, Joined | AlreadyPaid):
             return Refused(Reason.INVOICE_TAKEN, "this invoice is being paid already, or was paid")
         return Refused(Reason.BUSY, "something has changed since it was looked at: look again")
@@ -190,8 +192,7 @@ class Payments:
                 # It may find no route for that, but what the budget has left is not out of reach.
                 asked.fee_at_most = left
             else:
-                taken = self._service_fee(asked.command, rated)
-                return _refusal(answer, rated, self._context.clock.now(), self._context.zone, taken)
+                return self._refusal(answer, asked, rated)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
     async def _rated(self, asked: _Asked, grant: Grant) -> Grant:
@@ -247,7 +248,7 @@ class Payments:
         return Looking() if self._context.earlier.came_before(sent_at) else Sending()
 
     def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Ours | None) -> Allow | Refused:
-        limits = self._context.limits
+        limits, asked.is_ours = self._context.limits, own is not None
         return decide(
             asked.command,
             grant,
@@ -266,6 +267,25 @@ class Payments:
     def _service_fee(self, command: PayInvoice, grant: Grant) -> Msat:
         """The fee of the service for it, if it leaves the service."""
         return service_fee_of(command, grant, self._context.limits.service_fee)
+
+    def _refusal(self, denied: Denied, asked: _Asked, grant: Grant) -> Refused:
+        """The words in which a denied claim is refused."""
+        now, limits, left = self._context.clock.now(), self._context.limits, denied.remaining_msat
+
+        def cost_at(command: PayInvoice) -> Cost:
+            return cost_of(
+                command, grant, internal=asked.is_ours, fee_ppm=limits.fee_ppm, fee_min_msat=limits.fee_min_msat,
+                service_fee=limits.service_fee,
+            )  # fmt: skip
+
+        if denied.reason is Reason.OVER_BUDGET:
+            return over_budget(grant, now, self._context.zone, cost_at(asked.command), left, denied.budget_id)
+        if denied.reason is Reason.INSUFFICIENT_FUNDS:
+            fits = fits_within(left or ZERO, asked.command, cost_at)
+            return insufficient(grant, now, cost_at(asked.command), fits, left, denied.reserved_msat)
+        if denied.reason is Reason.RATE_LIMITED:
+            return full("too many payments of this connection are under way: wait until one has ended", now)
+        return Refused(denied.reason, "", {} if left is None else {"remaining_msat": int(left)})
 
     def _left_for_routing(self, denied: Denied, command: PayInvoice, grant: Grant) -> Msat:
         """The rest of a budget beside the amount and the service's fee; below 0 where it does not cover these, or
@@ -397,14 +417,3 @@ def _is_of(payment: Payment, grant: Grant, requestor: str) -> bool:
     if requestor:
         return payment.requestor == requestor
     return (payment.grant_id, payment.requestor) == (grant.grant_id, "")
-
-
-def _refusal(denied: Denied, grant: Grant, now: int, zone: Zone, service_fee: Msat) -> Refused:
-    if denied.reason is Reason.OVER_BUDGET:
-        return over_budget(grant, now, zone, denied.remaining_msat, denied.budget_id, service_fee)
-    if denied.reason is Reason.INSUFFICIENT_FUNDS:
-        return insufficient(denied.remaining_msat, service_fee)
-    if denied.reason is Reason.RATE_LIMITED:
-        return full("too many payments of this connection are under way: wait until one has ended", now)
-    details = {} if denied.remaining_msat is None else {"remaining_msat": int(denied.remaining_msat)}
-    return Refused(denied.reason, "", details)

@@ -3,14 +3,13 @@ money is reserved."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, assert_never
 
 import msgspec
 
-from kitestring.base.budgets import Budget, per_period
 from kitestring.base.commands import (
     MAX_HOLD_BLOCKS,
-    OWNER_ACCOUNT,
     OWNER_WIRE,
     AnyCommand,
     CallMethod,
@@ -18,7 +17,6 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
-from kitestring.base.currency import show_amount
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
@@ -29,15 +27,10 @@ from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
 from kitestring.base.zones import Zone
 from kitestring.policy.access import refuse_right
-from kitestring.policy.budget import charges, renews_at
-from kitestring.policy.calendar import time_text
-from kitestring.policy.fees import (
-    DEFAULT_FEE_MIN_MSAT,
-    DEFAULT_FEE_PPM,
-    NO_SERVICE_FEE,
-    ServiceFee,
-    default_fee_cap,
-)
+from kitestring.policy.budget import charges
+from kitestring.policy.costs import cost_of, fits_within
+from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, NO_SERVICE_FEE, ServiceFee
+from kitestring.policy.shortfalls import over_budget, over_max_fee, over_payment_limit
 
 #: The name for a payment without an invoice.
 KEYSEND: Final = "pay_keysend"
@@ -92,13 +85,16 @@ def decide(
     )
     if refused is not None or grant is None:
         return refused or _no_grant()
-    ours = ZERO if internal else service_fee_of(command, grant, service_fee)
+    cost_at = partial(
+        cost_of, grant=grant, internal=internal, fee_ppm=fee_ppm, fee_min_msat=fee_min_msat, service_fee=service_fee
+    )
+    cost = cost_at(command)
+    fee_cap, ours = cost.fee_cap_msat, cost.service_fee_msat
     if command.max_fee_msat is not None and ours > command.max_fee_msat:
-        return _over_max_fee(ours, command.max_fee_msat)
-    fee_cap = ZERO if internal else fee_cap_of(command, grant, fee_ppm, fee_min_msat, ours)
+        return over_max_fee(ours, command.max_fee_msat)
     limit, least = grant.per_payment_msat, command.amount_msat + ours
-    if limit is not None and least + fee_cap > limit:
-        return _over_payment_limit(command.amount_msat, fee_cap, ours, limit)
+    if limit is not None and cost.total_msat > limit:
+        return over_payment_limit(cost, limit, fits_within(limit, command, cost_at))
     if fee_at_most is not None:
         fee_cap = min(fee_cap, fee_at_most)
     for budget in grant.budgets:
@@ -107,7 +103,7 @@ def decide(
     charged = charges(grant, least + fee_cap, now, zone)
     for one in charged:
         if one.amount_msat > one.limit_msat:
-            return over_budget(grant, now, zone, budget_id=one.budget_id, service_fee_msat=ours)
+            return over_budget(grant, now, zone, cost, budget_id=one.budget_id)
     return Allow(charged, fee_cap, ours)
 
 
@@ -158,98 +154,6 @@ def _refuse_hold(command: MakeHoldInvoice, capabilities: Capabilities) -> Refuse
     if command.preimage and not preimage_fits(command.preimage, command.payment_hash):
         return Refused(Reason.MALFORMED, "the preimage is not that of the payment hash")
     return None
-
-
-def fee_cap_of(
-    command: PayInvoice,
-    grant: Grant | None,
-    fee_ppm: int = DEFAULT_FEE_PPM,
-    fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
-    service_fee_msat: Msat = ZERO,
-) -> Msat:
-    """The routing fee to allow and reserve: the cap of the grant, else of the service. A caller may ask for less, and
-    only the owner for more. What a caller allows is for all fees together, that of the service among them."""
-    cap = None if grant is None else grant.fee_cap_msat
-    asked = None if command.max_fee_msat is None else command.max_fee_msat - service_fee_msat
-    if cap is None:
-        cap = default_fee_cap(command.amount_msat, fee_ppm, fee_min_msat)
-    if asked is None:
-        return cap
-    return asked if grant is not None and grant.wire == OWNER_WIRE else min(asked, cap)
-
-
-def service_fee_of(command: PayInvoice, grant: Grant | None, fee: ServiceFee) -> Msat:
-    """The fee of the service for a payment of this grant that leaves it: none from the owner's own account."""
-    return ZERO if grant is None or grant.account_id == OWNER_ACCOUNT else fee.of(command.amount_msat)
-
-
-def over_budget(
-    grant: Grant,
-    now: int,
-    zone: Zone,
-    remaining_msat: Msat | None = None,
-    budget_id: int | None = None,
-    service_fee_msat: Msat = ZERO,
-) -> Refused:
-    """The refusal of a payment that a budget does not cover; ``remaining_msat`` where the ledger has told it."""
-    budget = _budget(grant, budget_id)
-    if budget is None:
-        return Refused(Reason.OVER_BUDGET)
-    details = {"limit_msat": int(budget.limit_msat)}
-    renews = renews_at(budget, now, zone)
-    if renews is not None:
-        details["renews_at"] = renews
-    whole = f"the budget of {_limit(budget)} {per_period(budget.period, budget.length_s)}"
-    payment = with_fees("this payment", service_fee_msat)
-    if remaining_msat is None:
-        return Refused(Reason.OVER_BUDGET, f"{payment} are more than {whole}", details)
-    details["remaining_msat"] = int(remaining_msat)
-    text = f"{whole} does not cover {payment}: {_sats(remaining_msat)} left"
-    if renews is not None:
-        text += f", renews {time_text(renews, zone)}"
-    return Refused(Reason.OVER_BUDGET, text, details)
-
-
-def insufficient(remaining_msat: Msat | None, service_fee_msat: Msat = ZERO) -> Refused:
-    """The refusal of a payment that an account does not cover, with the reason's own words where there is no more to
-    say. What the account has is in the details, and no wire shows it."""
-    details = {} if remaining_msat is None else {"remaining_msat": int(remaining_msat)}
-    text = f"the balance does not cover {with_fees('this payment', service_fee_msat)}" if service_fee_msat else ""
-    return Refused(Reason.INSUFFICIENT_FUNDS, text, details)
-
-
-def with_fees(payment: str, service_fee_msat: Msat) -> str:
-    """A payment in words, with what it may cost beside its amount."""
-    if not service_fee_msat:
-        return f"{payment} and its fee reserve"
-    return f"{payment}, its fee reserve and the service fee of {_sats(service_fee_msat)}"
-
-
-def _limit(budget: Budget) -> str:
-    limit = _sats(budget.limit_msat)
-    return f"{show_amount(budget.limit_minor, budget.currency)} ({limit} now)" if budget.currency else limit
-
-
-def _budget(grant: Grant, budget_id: int | None) -> Budget | None:
-    return next((one for one in grant.budgets if budget_id is None or one.budget_id == budget_id), None)
-
-
-def _over_payment_limit(amount: Msat, fee_cap: Msat, service_fee: Msat, limit: Msat) -> Refused:
-    fees = ((fee_cap, "a fee reserve"), (service_fee, "a service fee"))
-    text = f"one payment may cost at most {_sats(limit)}: this one is {_sats(amount)}"
-    text += "".join(f" and {what} of {_sats(fee)}" for fee, what in fees if fee)
-    return Refused(Reason.OVER_BUDGET, text, {"per_payment_msat": int(limit)})
-
-
-def _over_max_fee(service_fee: Msat, max_fee: Msat) -> Refused:
-    text = f"the service fee is {_sats(service_fee)}, which is more than the {_sats(max_fee)} of fees that are allowed"
-    return Refused(Reason.FEE_LIMIT, text, {"max_fee_msat": int(max_fee), "service_fee_msat": int(service_fee)})
-
-
-def _sats(amount: Msat) -> str:
-    """For people, exact: ``3,999.4 sat``."""
-    whole, rest = divmod(int(amount), MSAT_PER_SAT)
-    return f"{whole:,}{f'.{rest:03d}'.rstrip('0') if rest else ''} sat"
 
 
 def refuse_payment(command: PayInvoice, now: int, network: str, *, keysend: bool) -> Refused | None:

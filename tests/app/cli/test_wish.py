@@ -161,6 +161,13 @@ def test_the_options_for_what_an_offer_wants_to_know_are_named_so_that_a_shell_t
     assert error.message == "it wants to know; add --data 'email=…' --data 'na me; rm x=…'"
 
 
+def test_the_fee_limit_that_an_error_speaks_of_is_said_as_it_is_typed() -> None:
+    short = KitestringError(Reason.INSUFFICIENT_FUNDS, "or a fee limit of 1,204 sat", fee_left_msat=1_204_374)
+    assert refused(Wish(INVOICE), short).message == "or a fee limit of 1,204 sat (--max-fee 1204)"
+    dear = KitestringError(Reason.FEE_LIMIT, "one was found for 1.5 sat", route_fee_msat=1_500)
+    assert refused(Wish(INVOICE), dear).message == "one was found for 1.5 sat (--max-fee 2)"
+
+
 @pytest.mark.usefixtures("at_a_terminal")
 def test_the_key_of_an_open_payment_is_said_with_the_invoice_for_which_it_stands() -> None:
     lost = KitestringError(Reason.PAYMENT_IN_FLIGHT, "repeat it with --idempotency-key k", idempotency_key="k")

@@ -93,8 +93,18 @@ def _explain(wish: Wish, wanted: Wish, error: KitestringError) -> None:
     missing = error.details.get("payer_data")
     if isinstance(missing, list):
         error.message += "; add " + " ".join(f"--data {shlex.quote(f'{name}=…')}" for name in missing)
+    if (fee_sat := _fee_limit_to_try(error)) is not None:
+        error.message += f" (--max-fee {fee_sat})"
     if "idempotency_key" in error.details and wanted.target != wish.target:
         error.message += f" for this target: {wanted.target}"
+
+
+def _fee_limit_to_try(error: KitestringError) -> int | None:
+    """The fee limit in sats that the last words of the error speak of."""
+    left, route = error.details.get("fee_left_msat"), error.details.get("route_fee_msat")
+    if isinstance(left, int):
+        return left // 1000
+    return -(-route // 1000) if isinstance(route, int) else None
 
 
 def _agree_to_price(shell: Shell, wish: Wish, error: KitestringError) -> Wish:

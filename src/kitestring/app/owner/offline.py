@@ -21,7 +21,7 @@ from kitestring.base.ports import Clock, CurrencyRates
 from kitestring.base.store import Reads, Store
 from kitestring.base.zones import Zone
 from kitestring.engine.context import NoRates
-from kitestring.policy.rules import fee_cap_of, service_fee_of
+from kitestring.policy.costs import fee_cap_of, service_fee_of
 from kitestring.transport.clock import SystemClock
 
 

@@ -50,7 +50,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
-from kitestring.policy.rules import fee_cap_of, service_fee_of
+from kitestring.policy.costs import fee_cap_of, service_fee_of
 from kitestring.transport.webhooks import check_webhook
 
 #: The length of the id of a test of a webhook.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
+from msgspec.structs import replace
+
 from kitestring.backend.sandbox.file import NETWORK, advance
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import CodecError
@@ -136,7 +138,10 @@ def _refusal(
         (fee_msat > order.fee_cap_msat, FailureReason.FEE_LIMIT, f"the route costs {int(fee_msat)} msat"),
         (order.amount_msat + fee_msat > balance_msat, FailureReason.INSUFFICIENT_FUNDS, "the balance is too small"),
     )
-    return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
+    failed = next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
+    if failed is not None and failed.reason is FailureReason.FEE_LIMIT:
+        return replace(failed, route_fee_msat=fee_msat)
+    return failed
 
 
 def _checks(order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int) -> tuple[_Check, ...]:

@@ -35,11 +35,13 @@ class Stale(msgspec.Struct, frozen=True, gc=False):
 
 class Denied(msgspec.Struct, frozen=True, gc=False):
     """``remaining_msat``: what would have fitted (budget or balance), when that is known. Where budgets are in the way,
-    ``budget_id`` is the one of the grant that has the least left."""
+    ``budget_id`` is the one of the grant that has the least left. ``reserved_msat``: what payments under way hold of
+    the same account, where its balance is in the way."""
 
     reason: Reason
     remaining_msat: Msat | None = None
     budget_id: int = 0
+    reserved_msat: Msat | None = None
 
 
 class Joined(msgspec.Struct, frozen=True):

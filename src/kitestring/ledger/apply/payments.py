@@ -277,17 +277,16 @@ def _without_room(batch: Batch, tx: ClaimPayment) -> Denied | None:
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: AccountBalance) -> Denied | None:
     """The refusal where money is missing. An overdrawn sub-account waits for a credit that covers it, the owner for a
     fresh view of the node."""
-    overdrawn, available = account.overdrawn, account.available
+    overdrawn, available, reserved = account.overdrawn, account.available, account.pending
     if tx.payment.account_id == OWNER_ACCOUNT:
         if tx.view is None:
             return Denied(Reason.UNAVAILABLE)
-        available = batch.owner_spendable(tx.view)
+        available, reserved = batch.owner_spendable(tx.view), batch.sums.owner_pending
         overdrawn = overdrawn and not batch.is_fresh(tx.view)
-    if overdrawn:
-        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
-    if held > available:
-        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(max(0, available)))
-    return None
+    if not overdrawn and held <= available:
+        return None
+    left = 0 if overdrawn else max(0, available)
+    return Denied(Reason.INSUFFICIENT_FUNDS, Msat(left), reserved_msat=Msat(reserved))
 
 
 def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage], *, is_waiting: bool) -> None:
