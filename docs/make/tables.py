@@ -120,7 +120,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "Compared once a minute; the audit judges by the last view of the node.",
     ),
     "I13": (
-        "A payment that has ended stays as it ended. What the owner is asked for is done after a yes alone.",
+        "What has ended stays so: a payment, a closed account. What the owner is asked for is done after a yes alone.",
         "One table of transitions; a trigger keeps every step, another what was asked; yes and claim are one commit.",
     ),
     "I14": (

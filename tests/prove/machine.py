@@ -21,16 +21,16 @@ from kitestring.ledger.audit.checks import audit
 from tests.kit.clock import STEPS_S
 from tests.kit.ledger.values import NODE, SERVICE, hash_of, preimage_of
 from tests.prove.asking import ASKED, CAP, CAREFUL, SHARES, TOLD
+from tests.prove.closing import Closing
 from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, HAZARDS, NAMES
 from tests.prove.known import KNOWN
-from tests.prove.moving import Moving
 from tests.prove.rows import OPEN, Paid
 
 FEES = st.sampled_from([0, 1, 20, 50, 5_000, 10**12])
 ENDS = st.sampled_from(["settled", "settled", "failed", "unknown", "resolved"])
 
 
-class LedgerMachine(Moving):
+class LedgerMachine(Closing):
     """All of it: payments, what comes in, and what is compared after each step."""
 
     # ------------------------------------------------------------ payments
@@ -122,7 +122,7 @@ class LedgerMachine(Moving):
 
     async def _compare(self) -> None:
         model, store = self.model, self.store
-        for name in ACCOUNTS:
+        for name in model.funds:
             account = await store.account(name)
             assert account is not None
             assert account.credits_msat - account.posted_msat == model.funds[name], name

@@ -18,6 +18,7 @@ from kitestring.base.transactions.owner import (
     CheckOffer,
     EndOffers,
     ManageOffers,
+    SaveAccount,
     SaveBlock,
     SaveGrant,
     SaveOffer,
@@ -409,8 +410,8 @@ class Model(Books):
                     refusal = self._of_apps(write)
                 case SaveSession(session):
                     refusal = self.words.mint(session)
-                case SaveOffer() | SendAgain():
-                    pass  # whom a webhook tells is the audit's to compare
+                case SaveOffer() | SendAgain() | SaveAccount():
+                    pass  # whom a webhook tells is the audit's to compare, and a name moves nothing
                 case _:
                     raise NotImplementedError(write)
             if refusal:

@@ -23,6 +23,9 @@ STATES: Final = (
     *(f"sale {said}" for said in ("Claimed", "Stale")),
     *(f"offer {said}" for said in ("Claimed", "unknown_target")),
     *(f"managed {said}" for said in ("Claimed", "Finished", "Stale", "over_budget", "unknown_target")),
+    "account closed",
+    "account closed, and paid late",
+    *(f"account kept open by {keeps}" for keeps in ("money", "a grant", "an invoice")),
     *(f"{what} in the middle of {kind}" for what in ("node exchanged", "ledger restored") for kind in _MOVED),
 )
 

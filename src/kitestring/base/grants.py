@@ -85,7 +85,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A balance in the ledger. ``available_msat`` of the owner account is not known to the ledger (the node knows)."""
+    """A balance in the ledger. ``available_msat`` of the owner account is not known to the ledger (the node knows).
+
+    The ``account_id`` never changes, the ``name`` does. One that was closed (``closed_at``, Unix seconds) is used no
+    more; its rows stay, and what comes late for an invoice of it goes back to the owner.
+    """
 
     account_id: str
     name: str
@@ -94,6 +98,7 @@ class Account:
     pending_msat: Msat = ZERO
     overdrawn: bool = False
     created_at: int = 0
+    closed_at: int | None = None
 
     @property
     def available_msat(self) -> Msat:

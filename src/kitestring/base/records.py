@@ -159,6 +159,16 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return holders(self.grant_id, self.offer_id, self.payer)
 
 
+class AccountMove(msgspec.Struct, frozen=True, gc=False):
+    """Money that the owner has moved between two accounts (their ids); nothing of it moved on the Lightning network."""
+
+    from_account: str
+    to_account: str
+    amount_msat: Msat
+    note: str
+    at: int
+
+
 class Node(msgspec.Struct, frozen=True, gc=False):
     """A Lightning node this service stands on, or stood on. ``cursor`` is the settled stream's opaque position."""
 

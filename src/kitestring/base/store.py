@@ -14,7 +14,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
-from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
+from kitestring.base.records import AccountMove, Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
 from kitestring.base.transactions.answers import Tx
 from kitestring.base.transactions.feed import Committed
 from kitestring.base.webhooks import DeliveryState, WebhookDelivery, WebhookLane
@@ -100,6 +100,27 @@ class Reads(Protocol):
 
     async def account(self, account_id: str) -> Account | None:
         """One of :meth:`accounts`."""
+        ...
+
+    async def account_named(self, name: str) -> Account | None:
+        """The sub-account that has this name now, closed ones too; those of enrolled keys have none."""
+        ...
+
+    async def renamed_accounts(self) -> dict[str, str]:
+        """The names of those that are called otherwise than their ids, by id."""
+        ...
+
+    async def account_grants(self, account_id: str) -> list[Grant]:
+        """The grants and pointers of this account that were not revoked, ordered by id."""
+        ...
+
+    async def account_invoices(self, account_id: str, limit: int) -> list[Invoice]:
+        """Invoices into this account that may still be paid: at most ``limit`` open ones, the last to expire first,
+        then as many of which a payment is held."""
+        ...
+
+    async def account_moves(self, account_id: str, limit: int) -> list[AccountMove]:
+        """The moves of the owner from and to this account, the newest first."""
         ...
 
     async def offers(self) -> list[Offer]:

@@ -64,7 +64,7 @@ GRANT: Final = (
     " asked_relays, asked_state,"
     " pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version"
 )
-ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
+ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at, closed_at"
 OFFER: Final = (
     "offer_id, label, account_id, price_msat, min_msat, max_msat, currency, price_minor, price_on_request, payer_data,"
     " relays, state, latest, expires_at, webhook, creator, pointer_id, zap_pubkey, created_at"
@@ -356,6 +356,7 @@ def read_account(row: Row) -> Account:
         pending_msat=Msat(row[4]),
         overdrawn=row[5] == 1,
         created_at=row[6],
+        closed_at=row[7],
     )
 
 

@@ -19,9 +19,18 @@ class SaveGrant(msgspec.Struct, frozen=True):
 
 
 class SaveAccount(msgspec.Struct, frozen=True):
-    """Insert an account, or change its name and its overdrawn mark; balances change by transfers alone."""
+    """Insert an account, or change its name and its overdrawn mark; balances change by transfers alone. Denied as
+    CONFLICT where another account of the owner has this name."""
 
     account: Account
+
+
+class CloseAccount(msgspec.Struct, frozen=True):
+    """Close a sub-account for ever. Stale where something of it is open: money, a payment, an invoice that may be paid,
+    a grant, an offer."""
+
+    account_id: str
+    now: int
 
 
 class SaveOffer(msgspec.Struct, frozen=True):
@@ -55,7 +64,8 @@ class EndOffers(msgspec.Struct, frozen=True):
 
 class Transfer(msgspec.Struct, frozen=True):
     """Move credit between accounts (funding a sub-account from the owner needs ``view``). Denied when not covered, and
-    while spending is stopped unless it goes back to the owner."""
+    while spending is stopped unless it goes back to the owner. Of a closed account it goes back to the owner alone, and
+    from him comes no more than covers what it is overdrawn by."""
 
     transfer_id: str
     from_account: str
@@ -96,6 +106,7 @@ class SaveQuestion(msgspec.Struct, frozen=True):
 Write = (
     SaveGrant
     | SaveAccount
+    | CloseAccount
     | SaveOffer
     | CheckOffer
     | EndOffers

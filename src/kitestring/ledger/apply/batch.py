@@ -35,7 +35,8 @@ UPDATE totals SET spent_msat = ?, sub_accounts_msat = ?, owner_pending_msat = ?,
   node_balance_msat = ?, spending_stopped = ?, pruned_before = ?, refused_before = ?, last_message = ?, last_event = ?
 WHERE service = ?"""
 _ACCOUNT: Final = (
-    "SELECT kind, overdrawn, credits_msat, posted_msat, pending_msat FROM accounts WHERE service = ? AND account_id = ?"
+    "SELECT kind, overdrawn, credits_msat, posted_msat, pending_msat, closed_at FROM accounts"
+    " WHERE service = ? AND account_id = ?"
 )
 _SET_ACCOUNT: Final = (
     "UPDATE accounts SET credits_msat = ?, posted_msat = ?, pending_msat = ? WHERE service = ? AND account_id = ?"
@@ -97,6 +98,11 @@ class AccountBalance:
     credits: int
     posted: int
     pending: int
+    closed_at: int | None
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed_at is not None
 
     @property
     def available(self) -> int:

@@ -29,6 +29,7 @@ from kitestring.base.transactions.answers import (
 )
 from kitestring.base.transactions.invoices import Credit, ExpireInvoices, LeaveInvoices, ParkSettlement, RecordInvoice
 from kitestring.ledger.apply import truth
+from kitestring.ledger.apply.accounts import tell_late
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.received import tell_received
 from kitestring.ledger.rows import INVOICE, OFFER, WORLD, Row, marks, read_invoice, read_offer, write_invoice
@@ -38,7 +39,7 @@ from kitestring.ledger.rows import INVOICE, OFFER, WORLD, Row, marks, read_invoi
 SWEEP_LIMIT: Final = 1_000
 
 _FACTS: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, a.kind = 'owner' OR a.kind = 'sub'
+SELECT r.request, r.finished_at, g.version, g.revoked_at, (a.kind = 'owner' OR a.kind = 'sub') AND a.closed_at IS NULL
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -129,6 +130,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
         return Credited(None)
     _book(batch, tx, kind, invoice.account_id)
     if kind == "surplus":
+        tell_late(batch, invoice.account_id, tx.settled_at)
         whose = {"grant_id": invoice.grant_id, "account_id": invoice.account_id}
         batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail=kind)
         return Credited(invoice, surplus=True)

@@ -9,15 +9,14 @@ from functools import partial
 from typing import Any, Final
 
 from kitestring.base.approvals import MAX_BLOCKED
-from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import OFFER_STEPS, OfferState
-from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.records import StopCause
 from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running, Stale
 from kitestring.base.transactions.owner import (
     CheckOffer,
+    CloseAccount,
     EndOffers,
     Execute,
     SaveAccount,
@@ -31,7 +30,7 @@ from kitestring.base.transactions.owner import (
     Write,
 )
 from kitestring.base.transactions.service import NoteUses, SaveNode, SetSpending
-from kitestring.ledger.apply import offers, questions, tokens, webhooks
+from kitestring.ledger.apply import accounts, offers, questions, tokens, webhooks
 from kitestring.ledger.apply.batch import USERS, Batch
 from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer, write_webhook
@@ -47,13 +46,8 @@ _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES (
 _BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ? AND caller <> ?"
 _BLOCK: Final = "INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _UNBLOCK: Final = "DELETE FROM blocks WHERE service = ? AND caller = ?"
-_NEW_ACCOUNT: Final = (
-    "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
-)
-_RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
 _OFFER_STATE: Final = "SELECT state, webhook, webhook_since FROM offers WHERE service = ? AND offer_id = ?"
 _SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, webhook_since, {OFFER}) VALUES (?, {marks(OFFER)})"
-_TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _NOTE_USE: Final = """
 INSERT INTO uses (service, grant_id, used_at) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET used_at = excluded.used_at"""
@@ -99,7 +93,7 @@ def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     if row is not None and grant.version != row[0] + 1:
         return Stale()
     account = batch.balance(grant.account_id)
-    if account is None or account.kind not in USERS:
+    if account is None or account.kind not in USERS or (account.is_closed and grant.revoked_at is None):
         return Denied(Reason.UNKNOWN_TARGET)
     if len({budget.budget_id for budget in grant.budgets}) != len(grant.budgets):
         return Denied(Reason.CONFLICT)
@@ -116,22 +110,6 @@ def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     return None
 
 
-def _save_account(batch: Batch, write: SaveAccount, _now: int) -> Refusal | None:
-    """Name and the overdrawn mark (clearing it is the owner's word); balances change by transfers alone."""
-    account, key = write.account, (batch.service, write.account.account_id)
-    if account.account_id.startswith("@"):
-        return Denied(Reason.NOT_PERMITTED)
-    known = batch.balance(account.account_id)
-    if known is None:
-        batch.execute(_NEW_ACCOUNT, (*key, account.name, account.created_at))
-        return None
-    if known.kind == "sub" and known.available < 0 and not account.overdrawn:
-        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
-    batch.execute(_RENAME, (account.name, *key))
-    batch.mark(account.account_id, overdrawn=account.overdrawn)
-    return None
-
-
 def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
     """Write an offer. One that was deleted is not changed any more, and no other step leaves the table."""
     offer, since = write.offer, 0
@@ -140,6 +118,9 @@ def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
         before, after = OfferState(row[0]), offer.state
         if before is OfferState.DELETED or after not in {before, *OFFER_STEPS[before]}:
             return Denied(Reason.UNKNOWN_TARGET)
+    account = batch.balance(offer.account_id)
+    if account is not None and account.is_closed and offer.is_standing:
+        return Denied(Reason.UNKNOWN_TARGET)
     if offer.webhook is not None:
         since = row[2] if row is not None and row[1] else batch.sums.last_event
     batch.execute(_SAVE_OFFER, (batch.service, since, *write_offer(offer)))
@@ -159,35 +140,10 @@ def _save_block(batch: Batch, write: SaveBlock, _now: int) -> Refusal | None:
     return None
 
 
-def _transfer(batch: Batch, write: Transfer, _now: int) -> Refusal | None:
-    """Move credit. While spending is stopped only back to the owner: that lowers what is promised to others."""
-    amount, source, target = int(write.amount_msat), write.from_account, write.to_account
-    if not 0 < amount <= MAX_MSAT:
-        return Denied(Reason.AMOUNT_OUT_OF_RANGE)
-    account, payee = batch.balance(source), batch.balance(target)
-    if account is None or payee is None or source == target or not {account.kind, payee.kind} <= set(USERS):
-        return Denied(Reason.UNKNOWN_TARGET)
-    if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
-        return Denied(Reason.ALREADY_USED)
-    if batch.sums.stopped and target != OWNER_ACCOUNT:
-        return Denied(Reason.SPENDING_STOPPED)
-    overdrawn, available = account.overdrawn, account.available
-    if source == OWNER_ACCOUNT:
-        if write.view is None:
-            return Denied(Reason.UNAVAILABLE)
-        available = batch.owner_spendable(write.view)
-        overdrawn = overdrawn and not batch.is_fresh(write.view)
-    if overdrawn or amount > available:
-        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
-    batch.book("transfer", source, target, amount, write.now, reference=write.transfer_id, note=write.note)
-    if write.view is not None and source == OWNER_ACCOUNT:
-        batch.remember_view(write.view)
-    return None
-
-
 WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = {
     SaveGrant: _save_grant,
-    SaveAccount: _save_account,
+    SaveAccount: accounts.save_account,
+    CloseAccount: accounts.close_account,
     SaveOffer: _save_offer,
     SendAgain: webhooks.send_again,
     CheckOffer: offers.check_offer,
@@ -195,7 +151,7 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
     SaveBlock: _save_block,
     SaveSession: tokens.save_session,
     SaveQuestion: questions.save_question,
-    Transfer: _transfer,
+    Transfer: accounts.transfer,
 }
 
 

@@ -19,6 +19,7 @@ from kitestring.base.approvals import CONNECTION_ID_CHARS
 from kitestring.base.enrolments import ALL_ENROLLED, PREFIX, PREFIX_END
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.base.records import BUNDLE
+from kitestring.ledger.audit.accounts import in_use
 from kitestring.ledger.audit.enrolments import incomplete, misnamed
 from kitestring.ledger.audit.holds import (
     foreign_decisions,
@@ -377,6 +378,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I13", _unconnected),
     ("I13", ungranted),
     ("I13", misplaced),
+    ("I13", in_use),
     ("I14", _foreign_results),
     ("I14", told_to_others),
     ("I14", foreign_decisions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kitestring.ledger.sqlite.reads.accounts import AccountReads
 from kitestring.ledger.sqlite.reads.approvals import ApprovalReads
 from kitestring.ledger.sqlite.reads.feed import FeedReads
 from kitestring.ledger.sqlite.reads.grants import GrantReads
@@ -17,6 +18,7 @@ from kitestring.ledger.sqlite.reads.webhooks import WebhookReads
 
 class SqliteReads(
     GrantReads,
+    AccountReads,
     OfferReads,
     PaymentReads,
     InvoiceReads,

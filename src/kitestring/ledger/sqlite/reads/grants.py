@@ -1,16 +1,16 @@
-"""Grants and accounts."""
+"""Grants."""
 
 # ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
 
 from __future__ import annotations
 
-from kitestring.base.grants import Account, Grant
+from kitestring.base.grants import Grant
 from kitestring.ledger import rows
 from kitestring.ledger.sqlite.reads.statements import Statements
 
 
 class GrantReads(Statements):
-    """Grants and accounts."""
+    """Grants."""
 
     async def grants(self) -> list[Grant]:
         found = self._all(f"SELECT {rows.GRANT} FROM grants WHERE service = ? ORDER BY grant_id")
@@ -45,17 +45,3 @@ class GrantReads(Statements):
             caller,
         )
         return [rows.read_grant(row) for row in found]
-
-    async def accounts(self) -> list[Account]:
-        found = self._all(
-            f"SELECT {rows.ACCOUNT} FROM accounts"
-            " WHERE service = ? AND kind IN ('owner', 'sub') ORDER BY kind, account_id"
-        )
-        return [rows.read_account(row) for row in found]
-
-    async def account(self, account_id: str) -> Account | None:
-        row = self._one(
-            f"SELECT {rows.ACCOUNT} FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')",
-            account_id,
-        )
-        return None if row is None else rows.read_account(row)

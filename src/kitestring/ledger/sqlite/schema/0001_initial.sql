@@ -61,9 +61,19 @@ CREATE TABLE accounts (
   pending_msat INTEGER NOT NULL DEFAULT 0 CHECK (pending_msat >= 0),
   overdrawn INTEGER NOT NULL DEFAULT 0 CHECK (overdrawn IN (0, 1)),
   created_at INTEGER NOT NULL,
+  closed_at INTEGER, -- used no more since; its rows stay
   PRIMARY KEY (service, account_id),
+  CHECK (closed_at IS NULL OR kind = 'sub'),
   CHECK (credits_msat - posted_msat - pending_msat >= 0 OR overdrawn OR kind <> 'sub')
 ) STRICT, WITHOUT ROWID;
+
+-- The owner's sub-accounts are known by their names, those of enrolled keys by their keys.
+CREATE UNIQUE INDEX accounts_by_name ON accounts (service, name)
+WHERE kind = 'sub' AND (account_id < 'enrolled:' OR account_id >= 'enrolled;');
+CREATE INDEX accounts_renamed ON accounts (service, account_id, name)
+WHERE kind = 'sub' AND (account_id < 'enrolled:' OR account_id >= 'enrolled;') AND name <> account_id;
+CREATE TRIGGER accounts_close_once BEFORE UPDATE OF closed_at ON accounts WHEN OLD.closed_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a closed account is never opened again'); END;
 
 CREATE TABLE grants (
   service INTEGER NOT NULL,
@@ -97,6 +107,7 @@ CREATE TABLE grants (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id);
+CREATE INDEX grants_by_account ON grants (service, account_id) WHERE revoked_at IS NULL;
 CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
 
 -- When the app of a grant has last asked for something.
@@ -252,6 +263,9 @@ CREATE TABLE transfers (
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX transfers_by_reference ON transfers (service, reference) WHERE reference <> '';
+-- What the owner has moved, by account: few among all that came in.
+CREATE INDEX transfers_debited ON transfers (service, debited, transfer) WHERE kind = 'transfer';
+CREATE INDEX transfers_credited ON transfers (service, credited, transfer) WHERE kind = 'transfer';
 
 CREATE TRIGGER transfers_are_never_deleted BEFORE DELETE ON transfers
 BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END;
