@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 import kitestring
 
 _STARS: Mapping[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
@@ -27,28 +29,76 @@ Whole programs: [`examples/pay.py`](../../examples/pay.py), [`examples/serve.py`
 """
 
 
+#: The names in the order in which they are met. A name that stands nowhere comes last, under its own heading.
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "A wallet": ("Wallet", "Invoice", "PaymentLink", "Receipt", "Transaction", "Direction", "TransactionState",
+                 "WalletBudget", "Period", "Info", "Notifications", "Notification"),
+    "A service": ("Service", "Connection", "ConnectionInfo", "BudgetUse", "OfferCode", "OfferInfo", "AccountInfo",
+                  "DebitCode", "SessionCode", "SessionEnd", "ServiceEvents", "ServiceEvent", "KEEP", "Keep"),
+    "A sandbox to test with": ("Sandbox", "SandboxInvoice", "SandboxReceipt", "SandboxBooks"),
+    "Amounts and budgets": ("sat", "Msat", "Budget"),
+    "Errors": ("KitestringError", "Reason", "Exit", "CodecError"),
+    "Debits: asking others for money": ("DebitClient", "DebitPaid", "DebitBudget", "DebitCharge"),
+    "Offers at somebody else's service": ("manage_offers", "OfferManager", "OfferTerms", "ManagedOffer"),
+    "Beacons": ("find_beacon", "ServiceBeacon", "BeaconContent", "BeaconFees"),
+    "Methods of your own": ("MethodPlugin", "Asker"),
+    "Codes": ("decode_bolt11", "decode_pointer", "Pointer", "Noffer", "Ndebit", "Nmanage", "NwcUri"),
+}  # fmt: skip
+#: Values and kinds of values, which have no docstring of their own.
+_SAID: Mapping[str, str] = {
+    "KEEP": "In the place of a value that an update leaves as it is.",
+    "Period": "The period of a budget: `rolling`, `day`, `week`, `month`, `year` or `never`.",
+    "Pointer": "What `decode_pointer` reads: a `Noffer`, `Ndebit` or `Nmanage`.",
+}
+
+
 def sdk_page() -> str:
+    known = [name for names in _SECTIONS.values() for name in names]
+    others = tuple(name for name in kitestring.__all__ if name not in known)
     parts = [_HEAD]
-    for name in kitestring.__all__:
-        parts += _name(name, getattr(kitestring, name))
+    for heading, names in {**_SECTIONS, "Others": others}.items():
+        present = [name for name in names if name in kitestring.__all__]
+        if present:
+            parts.append(f"## {heading}\n")
+        for name in present:
+            parts += _name(name, getattr(kitestring, name))
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _name(name: str, value: Any) -> Iterator[str]:
-    yield f"## `{name}`\n"
+    yield f"### `{name}`\n"
+    if name in _SAID:
+        yield f"{_SAID[name]}\n"
+        return
     if not inspect.isclass(value):
         yield from _signed(name, value)
         return
     if issubclass(value, Enum):
         members = ", ".join(f"`{member.name}`" for member in value)
-        yield from (f"{_prose(value)} The list: [reasons and codes](errors.md).\n", f"{members}.\n")
+        where = " The list: [reasons and codes](errors.md)." if name in {"Reason", "Exit"} else ""
+        yield from (f"{_prose(value)}{where}\n", f"{members}.\n")
         return
-    if "open" not in vars(value) and value.__init__.__qualname__.startswith(f"{value.__name__}."):
+    if "open" not in vars(value) and _is_made(value):
         yield f"```python\n{name}{_parameters(value)}\n```\n"
     yield f"{_prose(value)}\n"
-    for member, found in vars(value).items():
+    for member, found in _members(value).items():
         if not member.startswith("_") and not dataclasses.is_dataclass(found):
             yield from _member(name, member, found)
+
+
+def _is_made(value: Any) -> bool:
+    """Whether it has a signature of its own, or of a part of ours."""
+    own = any("__init__" in vars(one) for one in value.__mro__ if one.__module__.startswith("kitestring"))
+    return own or issubclass(value, msgspec.Struct)
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """The members of a class, and of those of ours that it is made of, in the order in which these are named."""
+    parts = [one for one in value.__bases__ if one.__module__.startswith("kitestring.app.embedded")]
+    found = dict(vars(value))
+    for part in parts:
+        found |= {name: member for name, member in _members(part).items() if name not in found}
+    return found
 
 
 def _member(owner: str, name: str, found: Any) -> Iterator[str]:
@@ -57,12 +107,12 @@ def _member(owner: str, name: str, found: Any) -> Iterator[str]:
     elif inspect.isfunction(found):
         yield from _signed(f"{owner}.{name}", found, skip_first=True)
     elif isinstance(found, property) and found.fget is not None and found.fget.__doc__:
-        yield from (f"### `{owner}.{name}`\n", f"{_prose(found.fget)}\n")
+        yield from (f"#### `{owner}.{name}`\n", f"{_prose(found.fget)}\n")
 
 
 def _signed(name: str, function: Any, *, skip_first: bool = False) -> Iterator[str]:
     if "." in name:
-        yield f"### `{name}`\n"
+        yield f"#### `{name}`\n"
     word = "async " if inspect.iscoroutinefunction(function) else ""
     yield f"```python\n{word}{name}{_parameters(function, skip_first=skip_first)}\n```\n"
     if inspect.getdoc(function):
@@ -87,7 +137,9 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _type(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else str(annotation.__name__)
+    if isinstance(annotation, str):
+        return annotation
+    return str(annotation.__name__) if inspect.isclass(annotation) else re.sub(r"\b\w+\.", "", str(annotation))
 
 
 def _default(value: Any) -> str:

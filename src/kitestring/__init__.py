@@ -11,17 +11,31 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from kitestring.app.embedded import Connection, DebitCode, OfferCode, Service, SessionCode, SessionEnd
-    from kitestring.base.budgets import Budget
+    from kitestring.app.embedded.events import ServiceEvent, ServiceEvents
+    from kitestring.app.embedded.results import (
+        AccountInfo,
+        BudgetUse,
+        Connection,
+        ConnectionInfo,
+        DebitCode,
+        OfferCode,
+        OfferInfo,
+        SessionCode,
+        SessionEnd,
+    )
+    from kitestring.app.embedded.service import Service
+    from kitestring.app.embedded.values import KEEP, Keep
+    from kitestring.base.budgets import Budget, Period
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
+    from kitestring.base.outcomes import Direction, Info, Transaction, TransactionState
     from kitestring.base.plugins import Asker, MethodPlugin
     from kitestring.client.beacon import ServiceBeacon
     from kitestring.client.debits import DebitBudget, DebitPaid
     from kitestring.client.manage import OfferManager
     from kitestring.codec.beacon import BeaconContent, BeaconFees
     from kitestring.codec.bolt11 import decode as decode_bolt11
-    from kitestring.codec.pointers import Noffer
+    from kitestring.codec.pointers import Ndebit, Nmanage, Noffer, Pointer
     from kitestring.codec.pointers import decode as decode_pointer
     from kitestring.codec.uri import NwcUri
     from kitestring.sdk.beacon import find_beacon
@@ -35,41 +49,57 @@ if TYPE_CHECKING:
     from kitestring.wire.ask.nwc_notifications import Notification
 
 _PLACES = {
+    "AccountInfo": "kitestring.app.embedded.results",
     "Asker": "kitestring.base.plugins",
     "BeaconContent": "kitestring.codec.beacon",
     "BeaconFees": "kitestring.codec.beacon",
     "Budget": "kitestring.base.budgets",
+    "BudgetUse": "kitestring.app.embedded.results",
     "CodecError": "kitestring.base.errors",
-    "Connection": "kitestring.app.embedded",
+    "Connection": "kitestring.app.embedded.results",
+    "ConnectionInfo": "kitestring.app.embedded.results",
     "DebitBudget": "kitestring.client.debits",
-    "DebitClient": "kitestring.sdk.debits",
-    "DebitCode": "kitestring.app.embedded",
     "DebitCharge": "kitestring.sdk.subscriptions",
+    "DebitClient": "kitestring.sdk.debits",
+    "DebitCode": "kitestring.app.embedded.results",
     "DebitPaid": "kitestring.client.debits",
+    "Direction": "kitestring.base.outcomes",
     "Exit": "kitestring.base.errors",
+    "Info": "kitestring.base.outcomes",
     "Invoice": "kitestring.sdk.wallet",
+    "KEEP": "kitestring.app.embedded.values",
+    "Keep": "kitestring.app.embedded.values",
     "KitestringError": "kitestring.base.errors",
     "ManagedOffer": "kitestring.wire.ask.manage",
     "MethodPlugin": "kitestring.base.plugins",
     "Msat": "kitestring.base.money",
+    "Ndebit": "kitestring.codec.pointers",
+    "Nmanage": "kitestring.codec.pointers",
     "Noffer": "kitestring.codec.pointers",
     "Notification": "kitestring.wire.ask.nwc_notifications",
     "Notifications": "kitestring.sdk.notifications",
     "NwcUri": "kitestring.codec.uri",
-    "OfferCode": "kitestring.app.embedded",
+    "OfferCode": "kitestring.app.embedded.results",
+    "OfferInfo": "kitestring.app.embedded.results",
     "OfferManager": "kitestring.client.manage",
     "OfferTerms": "kitestring.wire.ask.manage",
     "PaymentLink": "kitestring.sdk.wallet",
+    "Period": "kitestring.base.budgets",
+    "Pointer": "kitestring.codec.pointers",
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
     "Sandbox": "kitestring.sdk.sandbox",
     "SandboxBooks": "kitestring.sdk.sandbox",
     "SandboxInvoice": "kitestring.sdk.sandbox",
     "SandboxReceipt": "kitestring.sdk.sandbox",
-    "Service": "kitestring.app.embedded",
+    "Service": "kitestring.app.embedded.service",
     "ServiceBeacon": "kitestring.client.beacon",
-    "SessionCode": "kitestring.app.embedded",
-    "SessionEnd": "kitestring.app.embedded",
+    "ServiceEvent": "kitestring.app.embedded.events",
+    "ServiceEvents": "kitestring.app.embedded.events",
+    "SessionCode": "kitestring.app.embedded.results",
+    "SessionEnd": "kitestring.app.embedded.results",
+    "Transaction": "kitestring.base.outcomes",
+    "TransactionState": "kitestring.base.outcomes",
     "Wallet": "kitestring.sdk.wallet",
     "WalletBudget": "kitestring.sdk.wallet",
     "decode_bolt11": "kitestring.codec.bolt11:decode",
@@ -80,31 +110,43 @@ _PLACES = {
 }
 
 __all__ = [
+    "KEEP",
+    "AccountInfo",
     "Asker",
     "BeaconContent",
     "BeaconFees",
     "Budget",
+    "BudgetUse",
     "CodecError",
     "Connection",
+    "ConnectionInfo",
     "DebitBudget",
     "DebitCharge",
     "DebitClient",
     "DebitCode",
     "DebitPaid",
+    "Direction",
     "Exit",
+    "Info",
     "Invoice",
+    "Keep",
     "KitestringError",
     "ManagedOffer",
     "MethodPlugin",
     "Msat",
+    "Ndebit",
+    "Nmanage",
     "Noffer",
     "Notification",
     "Notifications",
     "NwcUri",
     "OfferCode",
+    "OfferInfo",
     "OfferManager",
     "OfferTerms",
     "PaymentLink",
+    "Period",
+    "Pointer",
     "Reason",
     "Receipt",
     "Sandbox",
@@ -113,8 +155,12 @@ __all__ = [
     "SandboxReceipt",
     "Service",
     "ServiceBeacon",
+    "ServiceEvent",
+    "ServiceEvents",
     "SessionCode",
     "SessionEnd",
+    "Transaction",
+    "TransactionState",
     "Wallet",
     "WalletBudget",
     "decode_bolt11",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kitestring.base.currency import ExchangeRate, read_amount
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, need_msat
 
 DAY_S: Final = 86_400
 #: Budgets of one grant: a day, a week, a month, and in all.
@@ -55,32 +55,32 @@ class Budget:
     @classmethod
     def daily(cls, limit: Msat) -> Budget:
         """Renews at midnight."""
-        return cls(limit, "day")
+        return cls(need_msat(limit), "day")
 
     @classmethod
     def weekly(cls, limit: Msat) -> Budget:
         """Renews on Monday at midnight."""
-        return cls(limit, "week")
+        return cls(need_msat(limit), "week")
 
     @classmethod
     def monthly(cls, limit: Msat) -> Budget:
         """Renews on the first day of a month at midnight."""
-        return cls(limit, "month")
+        return cls(need_msat(limit), "month")
 
     @classmethod
     def yearly(cls, limit: Msat) -> Budget:
         """Renews on 1 January at midnight."""
-        return cls(limit, "year")
+        return cls(need_msat(limit), "year")
 
     @classmethod
     def total(cls, limit: Msat) -> Budget:
         """Never renews."""
-        return cls(limit, "never")
+        return cls(need_msat(limit), "never")
 
     @classmethod
     def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
         """Counts what was spent in the last ``seconds``."""
-        return cls(limit, "rolling", seconds)
+        return cls(need_msat(limit), "rolling", seconds)
 
 
 def per_period(period: str, length_s: int = 0) -> str:

@@ -80,6 +80,13 @@ def sat(amount: int) -> Msat:
     return Msat(amount) * MSAT_PER_SAT
 
 
+def need_msat(amount: object) -> Msat:
+    """``amount``, if it is one. Raises TypeError for a bare number: nobody could tell sats from millisats."""
+    if not isinstance(amount, Msat):
+        raise TypeError("an amount is written sat(210) or Msat(210_000), not as a bare number")
+    return amount
+
+
 def is_amount(msat: int) -> bool:
     """Whether so many msat can have been moved by anybody: more than nothing, no more than all bitcoin."""
     return 0 < msat <= MAX_MSAT

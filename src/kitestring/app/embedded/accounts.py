@@ -1,0 +1,60 @@
+"""The sub-accounts of a service: balances of others in its ledger."""
+
+from __future__ import annotations
+
+from kitestring.app.embedded import values
+from kitestring.app.embedded.host import Host
+from kitestring.app.embedded.results import AccountInfo, account_info
+from kitestring.base.money import Msat
+
+
+class Accounting(Host):
+    """Making accounts, funding them."""
+
+    def account(self, name: str) -> AccountInfo:
+        """Make a sub-account, or return the one of that name: a balance that cannot go below zero. It is filled by
+        offers and invoices of its own, and by :meth:`fund`. Raises KitestringError for a name that no account can have.
+        """
+        return account_info(self._alone("account_create", {"name": name}))
+
+    async def add_account(self, name: str) -> AccountInfo:
+        """As :meth:`account`, also while the service runs."""
+        return account_info(await self._ask("account_create", {"name": name}))
+
+    async def accounts(self) -> list[AccountInfo]:
+        """The sub-accounts and their balances; those of keys that have enrolled come last."""
+        return [account_info(row) for row in (await self._ask("account_list", {}))["accounts"]]
+
+    async def fund(self, account: str | AccountInfo, amount: Msat, *, note: str = "", key: str = "") -> Msat:
+        """Give a sub-account some of the owner's money, and return what it has then. Nothing moves on the Lightning
+        network.
+
+        A program that may be killed and ask again names a ``key`` (at most 128 visible characters): with the same one
+        it is done once. Raises KitestringError: INSUFFICIENT_FUNDS, UNKNOWN_TARGET when there is no such account,
+        UNAVAILABLE while the service does not run.
+        """
+        params = {"account": _name(account), "amount_msat": values.amount(amount), "note": note}
+        return Msat((await self._ask("account_fund", params, key))["available_msat"])
+
+    async def withdraw(
+        self, account: str | AccountInfo, amount: Msat | None = None, *, note: str = "", key: str = ""
+    ) -> Msat:
+        """Take money of a sub-account back to the owner, and return what was taken; ``amount`` None = all that is free.
+        What is reserved for payments under way stays. ``key`` as in :meth:`fund`. Raises KitestringError:
+        INSUFFICIENT_FUNDS with the detail ``remaining_msat``, UNKNOWN_TARGET when there is no such account."""
+        params = {"account": _name(account), "amount_msat": values.amount(amount), "note": note}
+        return Msat((await self._ask("account_withdraw", params, key))["amount_msat"])
+
+    async def transfer(
+        self, source: str | AccountInfo, target: str | AccountInfo, amount: Msat | None = None, *, note: str = "",
+        key: str = "",
+    ) -> Msat:  # fmt: skip
+        """Move money from one sub-account to another, and return what was moved; everything else as in
+        :meth:`withdraw`."""
+        named = {"from_account": _name(source), "to_account": _name(target), "note": note}
+        moved = await self._ask("account_transfer", {**named, "amount_msat": values.amount(amount)}, key)
+        return Msat(moved["amount_msat"])
+
+
+def _name(given: str | AccountInfo) -> str:
+    return given if isinstance(given, str) else given.account

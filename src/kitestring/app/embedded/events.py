@@ -1,0 +1,168 @@
+"""The events of a service, for the program around it: an iterator that begins at a position, and callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from kitestring.app.service.core import Core
+from kitestring.base.errors import KitestringError
+from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.outcomes import Direction, Transaction
+from kitestring.base.store import Reads, Scope
+from kitestring.base.transactions.feed import Tell
+from kitestring.engine.feed import Consumer
+
+log = logging.getLogger("kitestring")
+
+#: The name under which the ledger keeps how far the callbacks have come.
+CONSUMER: Final = "on_paid"
+#: Seconds until the ledger is read again after it could not be.
+AGAIN_S: Final = 1.0
+_INCOMING: Final = frozenset(
+    {EventKind.RECEIVED, EventKind.ZAPPED, EventKind.ACCEPTED, EventKind.CANCELED, EventKind.EXPIRED}
+)
+_OUTGOING: Final = frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RESOLVED})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEvent:
+    """Something became true: of ``kind`` ``received`` (an invoice of ours was paid), ``settled`` or ``failed`` (a
+    payment of ours), ``granted``, ``changed``, ``revoked`` (a connection), ``alarm`` and others. ``transaction`` is the
+    money that it is about, if it is about any. ``position`` is its number: give it back to go on after it.
+
+    ``missed`` says that events which nobody had read were forgotten, and ``detail`` how many.
+    """
+
+    position: int
+    kind: str
+    happened_at: int
+    account: str = ""
+    connection_id: str = ""
+    detail: str = ""
+    transaction: Transaction | None = None
+
+
+class ServiceEvents:
+    """Made by ``Service.events``. Use it in ``async for``; it ends with its service, or with :meth:`close`. What is not
+    taken waits in the ledger, not in memory."""
+
+    def __init__(self, core: Core, since: int | None, kinds: frozenset[EventKind]) -> None:
+        self._core: Final = core
+        self._kinds: Final = kinds
+        self._since: Final = since
+        self._view: Consumer | None = None
+        self._reading: asyncio.Task[list[Event | Missed]] | None = None
+        self._rows: Final[deque[Event | Missed]] = deque()
+        self.is_closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServiceEvent:
+        """The next event; waits for it. Raises KitestringError(INTERNAL) when the ledger cannot be read."""
+        if self._view is None and not self.is_closed:
+            self._view = await self._core.feed.view(self._since, self._kinds)
+        while not self._rows:
+            await self._read()
+        return await _shown(self._core.store, self._rows.popleft())
+
+    async def _read(self) -> None:
+        """Read on. Whoever waits may be cancelled, and ask again: what was read by then is not lost."""
+        if self._view is None or self.is_closed:
+            raise StopAsyncIteration
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._view.read())
+        await asyncio.wait({self._reading})
+        if self.is_closed:
+            raise StopAsyncIteration
+        done, self._reading = self._reading, None
+        self._rows.extend(done.result())
+
+    async def close(self) -> None:
+        """End it: whoever waits for the next event is told that there is none."""
+        self.is_closed = True
+        self._rows.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._view is not None:
+            self._view.close()
+
+
+PaidCallback = Callable[[Transaction], Any]
+
+
+async def tell_paid(core: Core, callbacks: Sequence[PaidCallback]) -> None:
+    """Call ``callbacks`` for each invoice that is paid, in the order in which they were, from the first time on that
+    there was a callback. The ledger keeps how far they have come: after a crash the last one may be told again. One
+    that raises is logged, and has been told."""
+    if await core.store.position(CONSUMER) is None:
+        await core.store.apply(Tell(CONSUMER, await core.store.last_event(), core.clock.now()))
+    with await core.feed.consumer(CONSUMER, {EventKind.RECEIVED}) as news:
+        rows, told = deque[Event | Missed](), 0
+        while True:
+            try:
+                if not rows:
+                    rows.extend(await news.read())
+                row = rows[0]
+                if row.number > told:
+                    await _tell(core.store, row, callbacks)
+                    told = row.number
+                await core.store.apply(Tell(CONSUMER, row.number, core.clock.now()))
+                rows.popleft()
+            except KitestringError as failure:
+                log.warning("payments are told to on_paid again in a moment: %s", failure.message)
+                await core.clock.sleep(AGAIN_S)
+
+
+async def _tell(store: Reads, row: Event | Missed, callbacks: Sequence[PaidCallback]) -> None:
+    if isinstance(row, Missed):
+        log.warning("%d events were forgotten before they were told to on_paid", row.count)
+        return
+    found = await _transaction(store, row)
+    if found is None:  # money of the node's that no invoice of ours asked for
+        return
+    for callback in callbacks:
+        try:
+            await _call(callback, found)
+        except Exception:
+            log.exception("on_paid: %s has raised; payment %s counts as told", callback, found.payment_hash[:16])
+
+
+async def _call(callback: PaidCallback, paid: Transaction) -> None:
+    """A plain function has a thread of its own, so that it may wait."""
+    if inspect.iscoroutinefunction(callback):
+        await callback(paid)
+    else:
+        await asyncio.to_thread(callback, paid)
+
+
+async def _shown(store: Reads, row: Event | Missed) -> ServiceEvent:
+    if isinstance(row, Missed):
+        return ServiceEvent(row.number, "missed", 0, detail=f"{row.count} events were forgotten before they were told")
+    found = await _transaction(store, row)
+    return ServiceEvent(row.number, row.kind.value, row.at, row.account_id, row.grant_id, row.detail, found)
+
+
+async def _transaction(store: Reads, event: Event) -> Transaction | None:
+    if event.kind in _INCOMING:
+        invoice = await store.invoice(event.subject)
+        return None if invoice is None else await store.transaction(Scope(), invoice.payment_hash, Direction.INCOMING)
+    if event.kind in _OUTGOING:
+        payment = await store.payment(event.subject)
+        return None if payment is None else await store.transaction(Scope(), payment.payment_hash, Direction.OUTGOING)
+    return None
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and wait for its end."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
