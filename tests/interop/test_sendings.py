@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kitestring import Service
-from kitestring.app import embedded
+from kitestring.app.embedded import host
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
@@ -95,7 +95,7 @@ async def counted(
     relay: str, room: Path, patch: pytest.MonkeyPatch, loses: Container[str] = (), speed: int = 10
 ) -> AsyncIterator[Counted]:
     clock = HastyClock(speed)
-    patch.setattr(embedded, "SystemClock", lambda: clock)
+    patch.setattr(host, "SystemClock", lambda: clock)
     async with tapped(relay, loses) as tap:
         service = Service(relays=[tap.url], store=room / "shop.db")
         connection = await asyncio.to_thread(service.grant, "counted")
