@@ -155,13 +155,13 @@ def test_room_is_not_told_of_a_node_that_cannot_tell_it() -> None:
 
 
 def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
-    away = {"reachable": False, "why": "no route", "mend": "; is it running?"}
+    away = {"reachable": False, "why": "no route", "mend": "is it running?"}
     found = list(
         judge(
             facts(
                 node=away,
                 spending_stopped=[{"cause": "drift", "why": "drift"}],
-                alarms=[{"at": 0, "sentence": "a fee of -5 msat cannot be"}],
+                alarms=[{"happened_at": 0, "sentence": "a fee of -5 msat cannot be"}],
                 full_shares=[
                     {"holder": "agent", "what": "payments", "number": 87},
                     {"holder": "offer:ab", "what": "invoices", "number": 1_000},
@@ -200,7 +200,7 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     ],
 )
 def test_questions_that_wait_for_the_owner_are_counted(waiting: int, oldest_at: int, words: str) -> None:
-    found = judge(facts(now=1_150, questions={"waiting": waiting, "oldest_at": oldest_at}))
+    found = judge(facts(asked_at=1_150, questions={"waiting": waiting, "oldest_at": oldest_at}))
     assert Finding("approvals", FindingState.INFO, words) in list(found)
     assert "approvals" not in {one.name for one in judge(facts())}
 

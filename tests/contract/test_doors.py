@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import combinations
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import aiohttp
 import pytest
@@ -32,6 +32,7 @@ from kitestring.app.owner.command import (
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Speaking, Spending
 from kitestring.app.owner.params import NoParams
+from kitestring.app.owner.results.words import Answer, says
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -56,6 +57,10 @@ POWERLESS = [
 WRONG: dict[str, object] = {"no such parameter": 1}
 
 
+class Reached(Answer):
+    caller: Annotated[str, says("Who has asked.")]
+
+
 async def reached(_desk: object, _params: NoParams, call: Call) -> Result:
     return {"caller": call.caller.grant_id}
 
@@ -68,7 +73,11 @@ def harmless() -> dict[str, CommandSpec[Any, Any]]:
     """The table with its names, roles and rights, and handlers that only say that they were reached."""
     return {
         name: replace(
-            spec, params=NoParams, handler=reached, **({"tell": told} if isinstance(spec, Manage | Operate) else {})
+            spec,
+            params=NoParams,
+            handler=reached,
+            result=Reached,
+            **({"tell": told} if isinstance(spec, Manage | Operate) else {}),
         )
         for name, spec in all_commands().items()
     }

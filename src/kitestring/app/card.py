@@ -59,7 +59,7 @@ async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) 
     return Card(
         desk.relay_urls(), desk.service_id, await shown_noffer(desk), made["nwc_uri"], socket,
         FIRST_CONNECTION if first is not None and first.link_salt else "",
-        {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]},
+        {row["relay"]: row["words"] or "" for row in made["relays"] if not row["carries"]},
         await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()), await shown_ndebit(desk),
     )  # fmt: skip
 

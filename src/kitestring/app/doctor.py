@@ -165,7 +165,7 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         able += f", room for {Msat(room)}" if room < MAX_MSAT else ""  # some nodes cannot tell
         yield Finding("node", OK, f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
     else:
-        yield Finding("node", FAIL, f"not reachable: {node['why']}{node['mend']}")
+        yield Finding("node", FAIL, f"not reachable: {'; '.join(filter(None, (node['why'], node['mend'])))}")
     for found in facts["findings"]:
         yield Finding(found["name"], FindingState(found["state"]), found["message"])
     yield from findings(compare_clocks(facts))
@@ -175,7 +175,7 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         way = WAYS_OUT[StopCause(stop["cause"])]
         yield Finding(way.check, FAIL, f"spending is stopped: {stop['why']}; {way.mend}")
     for alarm in facts["alarms"]:
-        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["at"]))
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["happened_at"]))
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")
     for full in facts["full_shares"]:
         yield Finding("share", WARN, f"{full['holder']}: {_FULL[full['what']].format(full['number'])}")
@@ -195,14 +195,15 @@ def questions(facts: dict[str, Any]) -> Iterator[Finding]:
     number = facts["questions"]["waiting"]
     if not number:
         return
-    age_min = max(0, facts["now"] - facts["questions"]["oldest_at"]) // 60
+    age_min = max(0, facts["asked_at"] - facts["questions"]["oldest_at"]) // 60
     age = f"{age_min} min" if age_min else "less than a minute"
     who = "1 question waits for your word" if number == 1 else f"{number} questions wait for your word"
     yield Finding("approvals", INFO, f"{who}, the oldest for {age}; see `kitestring approvals`")
 
 
 def compare_clocks(facts: dict[str, Any]) -> Comparison:
-    return compare(msgspec.convert(facts["clocks"], list[ClockReading]))
+    read = [{**row, "machine": row["machine"] or ""} for row in facts["clocks"]]
+    return compare(msgspec.convert(read, list[ClockReading]))
 
 
 def carries(row: dict[str, Any]) -> Finding:

@@ -11,7 +11,9 @@ from kitestring.app.cli.approve import command
 from tests.kit.app.console import run
 from tests.kit.app.questions import DAY, GRANT, QUESTION
 
-PAID: dict[str, Any] = {**QUESTION, "state": "approved", "outcome": "paid", "why": "", "fee_msat": 1_000}
+PAID: dict[str, Any] = {
+    **QUESTION, "state": "approved", "outcome": "paid", "why": None, "fee_msat": 1_000, "connected": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ MADE: dict[str, Any] = {
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
     "encryption": "auto", "lud16": None, "nwc_uri": "nostr+walletconnect://secret", "created": True,
     "show_balance": "budget", "preset": None, "paused_at": None,
-    "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
+    "callback": None, "open": None,
+    "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": None}],
 }  # fmt: skip
 
 WEEK = {"limit_msat": 9_000_000, "period": "week", "length_s": 0}
@@ -125,8 +126,8 @@ def test_a_connection_is_one_line(changes: dict[str, Any], line: str) -> None:
 
 def test_a_connection_is_made_and_found_again_and_revoked(service: Service) -> None:
     made = service.ok("connect", "agent", "--budget", "100/day", "--methods", "pay_invoice")
-    assert (made["budget_msat"], made["period"], made["methods"]) == (100_000, "day", ["pay_invoice"])
-    assert made["relays"] == [{"relay": service.card["relay"], "carries": True, "words": ""}]
+    assert (made["budgets"][0]["limit_msat"], made["methods"]) == (100_000, ["pay_invoice"])
+    assert made["relays"] == [{"relay": service.card["relay"], "carries": True, "words": None}]
     again = service.ok("connect", "agent", "--budget", "100/day")
     assert again == {**made, "created": False}
     other = service.run("--json", "connect", "agent", "--budget", "200/day")

@@ -23,7 +23,7 @@ def test_the_new_link_alone_is_the_answer_and_the_end_of_the_old_one_is_said() -
 
 def test_each_relay_of_a_connection_is_shown_with_what_it_does_and_says() -> None:
     relays = [
-        {"relay": "wss://good.example", "listening": True, "announced": True, "words": ""},
+        {"relay": "wss://good.example", "listening": True, "announced": True, "words": None},
         {"relay": "wss://bad.example", "listening": True, "announced": False, "words": "blocked: members only"},
     ]
     said = run(command, "show", "agent", answer={**SHOWN, "used": False, "relays": relays})
@@ -112,7 +112,7 @@ def test_the_owner_sees_what_an_app_has_used_of_its_budget(service: Service) -> 
 def test_the_relay_of_a_running_service_brings_requests_and_shows_the_connection(service: Service) -> None:
     service.ok("connect", "kiosk")
     shown = service.ok("connection", "show", "kiosk")
-    assert shown["relays"] == [{"relay": service.card["relay"], "listening": True, "announced": True, "words": ""}]
+    assert shown["relays"] == [{"relay": service.card["relay"], "listening": True, "announced": True, "words": None}]
     assert service.run("connection", "show", "nobody").exit_code == 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import click
 import msgspec
@@ -14,6 +14,7 @@ from kitestring.app.cli.shell import Group
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import Call, Read
 from kitestring.app.owner.desk import Reading
+from kitestring.app.owner.results.words import Answer, says
 from kitestring.app.owner.table import TABLE, CommandRow
 from kitestring.app.service.execute import Result
 from tests.kit.app.console import Noted
@@ -111,6 +112,10 @@ class GreetParams(msgspec.Struct, forbid_unknown_fields=True):
     loud: bool = False
 
 
+class Greeting(Answer):
+    greeting: Annotated[str, says("The greeting.")]
+
+
 async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
     """Greet NAME.
 
@@ -121,7 +126,7 @@ async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
 
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = {"greet": Read("greet", GreetParams, greet)}
+    specs = {"greet": Read("greet", GreetParams, greet, Greeting)}
     words = ("greetings say", "greetings loud shout", "account greet")
     rows = tuple(CommandRow("greet", "greetings", one) for one in words)
     monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))

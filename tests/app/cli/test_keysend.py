@@ -46,7 +46,7 @@ def test_a_key_is_paid_by_the_service_and_from_a_wallet_connection(service: Serv
     done = service.ok("keysend", key, "7", "--message", "hi", "--wallet", link)
     assert (done["amount_msat"], done["payment_hash"] != first["payment_hash"]) == (7_000, True)
     shown = service.ok("lookup", done["payment_hash"])
-    assert (shown["state"], shown["description"], shown["bolt11"]) == ("settled", "hi", "")
+    assert (shown["state"], shown["description"], shown["bolt11"]) == ("settled", "hi", None)
 
 
 def test_what_no_node_has_exits_as_a_failed_payment_and_what_is_no_key_as_a_wrong_word(service: Service) -> None:

@@ -24,6 +24,8 @@ DEED: dict[str, Any] = {
     "action": "create", "offer_id": "", "offer": "",
     "fields": {"label": "Mug\x1b[2J", "price_sats": 12_000, "callback_url": "", "payer_data": ["email", "size"]},
 }  # fmt: skip
+#: The fields of an offer that an app leaves as they are.
+UNSAID = dict.fromkeys(("label", "price_sats", "callback_url", "payer_data"))
 ASKED: dict[str, Any] = {
     **QUESTION, "kind": "manage", "wire": "manage", "amount_msat": None, "max_fee_msat": None, "manage": DEED,
     "description": "", "invoice_description": "", "payment_hash": "",
@@ -101,14 +103,14 @@ def test_a_question_about_offers_is_shown_with_its_fields_and_what_a_yes_means()
     ],
 )
 def test_every_deed_has_its_words(action: str, words: str) -> None:
-    deed = {"action": action, "offer_id": "x", "offer": "Mug", "fields": {"price_sats": 0}}
+    deed = {"action": action, "offer_id": "x", "offer": "Mug", "fields": {**UNSAID, "price_sats": 0}}
     said = run(approvals.command, answer={"approvals": [{**ASKED, "manage": deed}]})
     assert words in said.out
     assert "whatever the payer names" in said.out
 
 
 def test_a_yes_says_what_it_has_given() -> None:
-    done = {**ASKED, "outcome": "granted", "why": "", "state": "approved", "decision": "always"}
+    done = {**ASKED, "outcome": "granted", "why": None, "connected": None, "state": "approved", "decision": "always"}
     always = run(approve.command, "c0ffee", "--always", *K, answer=done)
     assert "manages offers there without asking" in always.out
     once = run(approve.command, "c0ffee", "--once", *K, answer={**done, "decision": "as_asked"})

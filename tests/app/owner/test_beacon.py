@@ -46,7 +46,7 @@ async def test_it_is_published_now_and_told_with_the_word_of_each_relay(tmp_path
         "content": {"name": "Corner shop", "relays": [URL], "supported_kinds": told["content"]["supported_kinds"]},
         "event_id": last.id,
         "created_at": last.created_at,
-        "relays": [{"relay": URL, "has_it": True, "words": ""}],
+        "relays": [{"relay": URL, "has_it": True, "words": None}],
     }
     assert told["created_at"] - EPOCH in range(10)
 
@@ -69,7 +69,7 @@ async def test_a_look_publishes_nothing_and_works_while_it_is_switched_off(tmp_p
         with pytest.raises(KitestringError, match="switched off") as caught:
             await service.command("beacon_publish")
     assert caught.value.reason is Reason.UNSUPPORTED
-    assert (told["is_on"], told["published"], told["operator"]) == (False, False, "")
-    assert (told["event_id"], told["created_at"], told["relays"]) == ("", None, [])
+    assert (told["is_on"], told["published"], told["operator"]) == (False, False, None)
+    assert (told["event_id"], told["created_at"], told["relays"]) == (None, None, [])
     assert told["content"]["name"] == "Corner shop"
     assert said(house) == []

@@ -19,7 +19,7 @@ async def test_each_relay_of_the_link_is_told_in_its_order_with_what_it_does(off
     assert shown["relays"] == [
         {"relay": THERE, "listening": True, "announced": False, "words": "blocked: members only"},
         {"relay": HERE, "listening": False, "announced": False, "words": "is not served: the service has left it"},
-        {"relay": RELAY, "listening": True, "announced": True, "words": ""},
+        {"relay": RELAY, "listening": True, "announced": True, "words": None},
     ]
 
 

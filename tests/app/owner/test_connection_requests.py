@@ -60,8 +60,11 @@ async def test_a_request_is_a_question_and_gives_nothing(office: Office) -> None
     assert shown["expires_at"] == EPOCH + DECIDE_WITHIN_S
     assert shown["connection"] == {
         "name": "Zap App", "methods": ["pay_invoice", "get_balance"], "optional_methods": ["get_info", "fly"],
-        "budget": {"limit_msat": 5_000, "period": "month", "length_s": 0}, "expires_at": None, "isolated": True,
-        "verifiable": True, "wants_link": False, "relays": [THEIRS, RELAY], "return_to": "",
+        "budget": {
+            "limit_msat": 5_000, "period": "month", "length_s": None, "currency": None, "limit_minor": None,
+        },
+        "expires_at": None, "isolated": True,
+        "verifiable": True, "wants_link": False, "relays": [THEIRS, RELAY], "return_to": None,
     }  # fmt: skip
     assert await made(office) == []
     assert office.announced == []

@@ -131,6 +131,6 @@ async def test_transactions_say_who_has_taken_a_debit_and_what_it_is_charged_to(
     grant = await office.desk.store.grant(grant_id)
     assert grant is not None
     assert (debit["requestor"], debit["npub"], debit["charged_to"]) == (ALICE, npub(ALICE), grant.name)
-    assert (debit["connection_id"], debit["connection"]) == (grant_id, "")
-    assert (own["requestor"], own["npub"], own["charged_to"]) == ("", "", "")
+    assert (debit["connection_id"], debit["connection"]) == (grant_id, None)
+    assert (own["requestor"], own["npub"], own["charged_to"]) == (None, None, None)
     assert (await office.run("lookup", payment_hash=debit["payment_hash"]))["charged_to"] == grant.name

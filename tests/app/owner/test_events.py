@@ -46,7 +46,7 @@ async def test_the_newest_events_are_shown_the_oldest_of_them_first(store: Sqlit
     assert (found["last"], found["missed"]) == (4, 0)
     settled, alarm = found["events"]
     assert (settled["payment_hash"], settled["connection_id"], settled["account"]) == (hash_of("a"), "app", "alice")
-    assert alarm["payment_hash"] == ""
+    assert alarm["payment_hash"] is None
     assert (alarm["detail"], alarm["happened_at"]) == ("spending stops: drift of 5 sat", NOW)
 
 
@@ -80,7 +80,7 @@ async def test_what_is_about_money_has_the_hash_that_every_other_command_shows(s
 
 async def test_an_event_of_a_connection_has_no_hash_but_the_connection(store: SqliteStore) -> None:
     granted = [row for row in (await asked(store, after=0))["events"] if row["kind"] == "granted"]
-    assert [(row["payment_hash"], row["connection_id"]) for row in granted] == [("", "app"), ("", "bobs")]
+    assert [(row["payment_hash"], row["connection_id"]) for row in granted] == [(None, "app"), (None, "bobs")]
 
 
 async def test_a_question_is_told_in_a_sentence_with_its_id_and_so_is_its_end(office: Office) -> None:
@@ -102,4 +102,4 @@ async def test_a_question_is_told_in_a_sentence_with_its_id_and_so_is_its_end(of
         ("decided", f"denied by owner: {who} asks for a payment of {Msat(AMOUNT)} at till"),
     ]
     assert told[-1]["approval_id"] == last.approval_id
-    assert told[-1]["payment_hash"] == ""
+    assert told[-1]["payment_hash"] is None

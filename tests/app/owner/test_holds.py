@@ -44,10 +44,10 @@ async def listed(office: Office) -> list[dict[str, Any]]:
 
 async def test_without_a_hash_the_hash_alone_settles(office: Office) -> None:
     made = await held(office, description="tea", expiry_s=600, min_blocks=50)
-    assert (made["state"], made["preimage"], made["preimage_is_kept"]) == ("pending", "", True)
+    assert (made["state"], made["preimage"], made["preimage_is_kept"]) == ("pending", None, True)
     (one,) = await listed(office)
     assert (one["held_msat"], one["description"], one["preimage_is_kept"]) == (50_000, "tea", True)
-    assert (one["settle_deadline"], one["decision"], one["internal"]) == (office.node.height + 50, "", False)
+    assert (one["settle_deadline"], one["decision"], one["internal"]) == (office.node.height + 50, None, False)
     done = await office.run("hold_settle", payment_hash=made["payment_hash"].upper())
     assert done == {"payment_hash": made["payment_hash"], "state": "settled", "amount_msat": 50_000}
     assert office.node.received() == {made["payment_hash"]: 50_000}
@@ -67,7 +67,7 @@ async def test_those_of_a_connection_are_listed_under_the_name_that_its_owner_ga
     command = MakeHoldInvoice(amount_msat=Msat(50_000), payment_hash=HASH)
     await office.desk.make_invoice("r1", shop["connection_id"], command, 5)
     await office.run("hold_create", "k2", amount_msat=50_000)
-    assert [one["connection"] for one in await listed(office)] == ["my shop", "owner"]
+    assert [one["connection"] for one in await listed(office)] == ["my shop", None]
     assert (await listed(office))[0]["connection_id"] == shop["connection_id"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 
 import pytest
@@ -25,7 +24,7 @@ async def test_a_key_is_paid_with_what_goes_along(office: Office) -> None:
     payment = await office.store.payment_by_hash(office.rig.context.node.node_id, result["payment_hash"])
     assert (int(payment.fee_cap_msat), payment.description) == (2_000, "hi")
     shown = await office.run("lookup", payment_hash=result["payment_hash"])
-    assert [one["type"] for one in json.loads(shown["metadata"])["tlv_records"]] == [65_536, MESSAGE_RECORD]
+    assert [one["type"] for one in shown["metadata"]["tlv_records"]] == [65_536, MESSAGE_RECORD]
 
 
 async def test_the_same_idempotency_key_pays_once_and_for_nothing_else(office: Office) -> None:

@@ -70,7 +70,7 @@ async def test_a_question_is_shown_with_the_key_the_action_and_the_fields(office
     (asked,) = (await office.run("approvals"))["approvals"]
     assert (asked["kind"], asked["wire"], asked["caller"], asked["pointer"]) == ("manage", "manage", ALICE, "shop")
     assert asked["manage"] == {
-        "action": "create", "offer_id": "", "offer": "",
+        "action": "create", "offer_id": None, "offer": None,
         "fields": {
             "label": "Mug", "price_sats": 12_000, "callback_url": "https://shop.example/{?amount}",
             "payer_data": ["email"],
@@ -109,7 +109,12 @@ async def test_the_list_is_a_question_too(office: Office) -> None:
     made = await office.run("manage_link", label="shop")
     await office.rig.manage("r1", ALICE, ListOffers(), link=made["link_id"])
     (asked,) = (await office.run("approvals"))["approvals"]
-    assert asked["manage"] == {"action": "list", "offer_id": "", "offer": "", "fields": {}}
+    assert asked["manage"] == {
+        "action": "list",
+        "offer_id": None,
+        "offer": None,
+        "fields": dict.fromkeys(("label", "price_sats", "callback_url", "payer_data")),
+    }
 
 
 @pytest.mark.parametrize("name", ["manage a1a1a1a1", ALICE, "by id"])
@@ -143,7 +148,7 @@ async def test_what_the_owner_edits_keeps_the_id_by_which_the_app_knows_it_and_w
     (offer,) = await office.store.offers()
     assert (offer.offer_id, offer.state) == (made.offer_id, OfferState.OPEN)
     assert (offer.price_msat, offer.price_on_request, offer.currency) == terms
-    assert edited["old_noffer"] == ""
+    assert edited["old_noffer"] is None
     assert ("noffer" in edited["changed"]) is (offer.pricing is not made.pricing or offer.currency != "")
     told = OfferFields(
         label=offer.label, price_msat=offer.price_msat or ZERO, callback_url=offer.callback_url, payer_data=offer.asked

@@ -57,8 +57,9 @@ def before(office: Office, node: Any) -> Office:
 
 async def test_doctor_reports_a_node_that_refuses(desk: Office) -> None:
     facts = await desk.run("doctor")
-    mend = "; is it running, and is its address right?"
-    assert facts["node"] == {"reachable": False, "why": "permission denied", "mend": mend}
+    told = {name: value for name, value in facts["node"].items() if value is not None}
+    mend = "is it running, and is its address right?"
+    assert told == {"reachable": False, "why": "permission denied", "mend": mend}
 
 
 async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: Office) -> None:

@@ -45,7 +45,7 @@ async def test_a_doubt_about_the_ledger_goes_with_books_that_agree(office: Offic
     assert (refused.reason, "1 violations" in refused.message) == (Reason.SPENDING_STOPPED, True)
     assert await stops(office) == ["ledger"]
     agrees.clear()
-    assert await office.run("spending_allow", "k2") == {"allowed": ["ledger"], "spending_stopped": ""}
+    assert await office.run("spending_allow", "k2") == {"allowed": ["ledger"], "spending_stopped": None}
     assert await stops(office) == []
     assert (await office.store.totals()).spending_stopped == ""
 
@@ -55,7 +55,7 @@ async def test_a_second_service_is_ended_by_the_owners_word_alone_and_told_in_an
     await stop(office, StopCause.TWIN)
     refused = await office.refused("spending_allow")
     assert "end the other service" in refused.message
-    assert await office.run("spending_allow", "k2", note="it is off") == {"allowed": ["twin"], "spending_stopped": ""}
+    assert await office.run("spending_allow", "k2", note="it is off") == {"allowed": ["twin"], "spending_stopped": None}
     assert await office.store.alarms(0, 10) == []
     *_, last = await office.store.events(0, 100)
     assert isinstance(last, Event)
@@ -74,7 +74,7 @@ async def test_nobodys_word_lifts_what_is_still_so(office: Office, cause: StopCa
 
 
 async def test_where_nothing_is_stopped_nothing_is_done(office: Office) -> None:
-    assert await office.run("spending_allow") == {"allowed": [], "spending_stopped": ""}
+    assert await office.run("spending_allow") == {"allowed": [], "spending_stopped": None}
     assert await office.store.alarms(0, 10) == []
 
 

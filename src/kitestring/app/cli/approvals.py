@@ -141,7 +141,7 @@ _FIELDS: Final = {
 
 
 def _deed(asked: dict[str, Any]) -> str:
-    return _DEEDS[asked["action"]].format(quoted(asked["offer"]))
+    return _DEEDS[asked["action"]].format(quoted(asked["offer"] or ""))
 
 
 def _fields(asked: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -149,7 +149,7 @@ def _fields(asked: dict[str, Any] | None) -> list[tuple[str, str]]:
     if asked is None:
         return []
     fields = asked["fields"]
-    shown = [(words, _field(name, fields[name])) for name, words in _FIELDS.items() if name in fields]
+    shown = [(words, _field(name, fields[name])) for name, words in _FIELDS.items() if fields[name] is not None]
     return [
         *shown,
         ("yes means", "--once: this request alone; --always: it manages offers from now on, without asking"),

@@ -84,7 +84,7 @@ def _text(result: dict[str, Any]) -> str:
         lines.append(f"not paid: {result['why'] or 'the payment failed'}; the node has proven that nothing left it")
     elif outcome == "open":
         lines.append("approved, and still under way; `kitestring transactions --unpaid` shows how it ends")
-    if result.get("connected"):
+    if result["connected"]:
         lines += _connected(result["connected"], result["connection"])
     if result["manage"] is not None and outcome == "granted":
         lines.append(f"done, as {who} has asked")

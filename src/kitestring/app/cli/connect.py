@@ -122,12 +122,12 @@ def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
         )
     again = f"kitestring link {quote(name)}"
     shell.note(f"connection {describe(made)}{remark}")
-    if "open" in made:
+    if made["open"] is not None:
         shell.note(f"keep this link secret, and open it on the device of the app; `{again}` shows what is in it:")
     else:
         shell.note(f"keep this link secret; until its first use `{again}` shows it again:")
-    shell.show(made, shell.code(made.get("open", made["nwc_uri"])), again=again)
-    missing = {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]}
+    shell.show(made, shell.code(made["open"] or made["nwc_uri"]), again=again)
+    missing = {row["relay"]: row["words"] or "" for row in made["relays"] if not row["carries"]}
     for line in missing_lines(missing, every=len(missing) == len(made["relays"])):
         shell.note(line)
 

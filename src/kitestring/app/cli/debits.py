@@ -164,7 +164,7 @@ def _transaction(row: dict[str, Any]) -> Transaction:
     return Transaction(
         Direction(row["type"]), TransactionState(row["state"]), row["payment_hash"], Msat(row["amount_msat"]),
         Msat(row["fee_msat"]), row["created_at"], settled_at=row["settled_at"], expires_at=row["expires_at"],
-        bolt11=row["bolt11"], preimage=row["preimage"],
+        bolt11=row["bolt11"] or "", preimage=row["preimage"] or "",
     )  # fmt: skip
 
 

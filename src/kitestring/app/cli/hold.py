@@ -9,7 +9,14 @@ import click
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, table, when
-from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MAX_HOLD_BLOCKS, MIN_EXPIRY_S, MIN_HOLD_BLOCKS
+from kitestring.base.commands import (
+    DEFAULT_EXPIRY_S,
+    MAX_EXPIRY_S,
+    MAX_HOLD_BLOCKS,
+    MIN_EXPIRY_S,
+    MIN_HOLD_BLOCKS,
+    OWNER_ACCOUNT,
+)
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
@@ -148,7 +155,7 @@ def list_(shell: Shell) -> None:
             "" if one["settle_deadline"] is None else f"block {one['settle_deadline']}",
             when(one["expires_at"]) if one["state"] == "open" else "",
             one["description"],
-            one["connection"],
+            one["connection"] or OWNER_ACCOUNT,
             one["payment_hash"],
         )
         for one in result["holds"]

@@ -103,16 +103,16 @@ def _money(found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _words(found: dict[str, Any]) -> str:
-    return clean(found["description"], MAX_DESCRIPTION_CHARS)
+    return clean(found["description"] or "", MAX_DESCRIPTION_CHARS)
 
 
 def _of_connection(found: dict[str, Any]) -> tuple[str, ...]:
     *row, description = _row(found)
-    return (*row, clean(found["connection"], MAX_NAME_CHARS), description)
+    return (*row, clean(found["connection"] or "", MAX_NAME_CHARS), description)
 
 
 def _debit(found: dict[str, Any]) -> tuple[str, ...]:
     *row, account, description = _row(found)
     key = short_key(found["npub"]) if found["npub"] else ""
-    charged_to = clean(found["charged_to"], MAX_NAME_CHARS) if key else account
+    charged_to = clean(found["charged_to"] or "", MAX_NAME_CHARS) if key else account
     return (*row, key, charged_to, description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -291,13 +292,15 @@ def shown(name: str, value: object) -> str:
         return amount(value) if name.endswith("_msat") else when(value) if name.endswith("_at") else str(value)
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return str(value)
 
 
 def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
     """Columns of text; those whose head ends in a blank are aligned to the right. On a terminal that is too narrow for
     them each row is a block of lines instead: no line is folded."""
-    rows = [tuple(clean(cell, MAX_CELL_CHARS) for cell in row) for row in rows]  # none of them forges a row
+    rows = [tuple(clean(cell or "", MAX_CELL_CHARS) for cell in row) for row in rows]  # none of them forges a row
     widths = [max(len(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
     if sum(widths) + 2 * (len(widths) - 1) > columns():
         named = tuple(head.strip() or "way" for head in heads)  # only the direction has no head

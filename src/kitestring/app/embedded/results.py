@@ -134,7 +134,7 @@ class AccountInfo:
 
 
 def connection_of(result: Result) -> Connection:
-    missing_on = {row["relay"]: row["words"] for row in result["relays"] if not row["carries"]}
+    missing_on = {row["relay"]: row["words"] or "" for row in result["relays"] if not row["carries"]}
     return Connection(result["name"], result["connection_id"], result["nwc_uri"], missing_on)
 
 
@@ -187,7 +187,7 @@ def account_info(row: Result) -> AccountInfo:
 def _budget(row: Result) -> Budget:
     limit = Msat(row["limit_msat"])
     return Budget(
-        limit, row["period"], row["length_s"], currency=row.get("currency") or "",
+        limit, row["period"], row["length_s"] or 0, currency=row.get("currency") or "",
         limit_minor=row.get("limit_minor") or 0,
     )  # fmt: skip
 

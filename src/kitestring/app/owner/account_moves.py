@@ -11,6 +11,7 @@ from kitestring.app.owner.accounts import named_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate
 from kitestring.app.owner.desk import Managing, Operating
 from kitestring.app.owner.params import AmountMsat, Name, plain_line
+from kitestring.app.owner.results import accounts as results
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account
@@ -130,7 +131,7 @@ def _figures(account: Account, free: Msat) -> str:
 
 
 COMMANDS: Final[Commands] = (
-    Operate("account_fund", FundParams, account_fund),
-    Manage("account_withdraw", WithdrawParams, account_withdraw),
-    Manage("account_transfer", TransferParams, account_transfer),
+    Operate("account_fund", FundParams, account_fund, results.Moved),
+    Manage("account_withdraw", WithdrawParams, account_withdraw, results.Moved),
+    Manage("account_transfer", TransferParams, account_transfer, results.Transferred),
 )

@@ -12,6 +12,7 @@ from kitestring.app.owner.debit_pointers import living_pointers, ndebit_of
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.offers import open_offers
 from kitestring.app.owner.params import Name
+from kitestring.app.owner.results import accounts as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -38,4 +39,4 @@ async def account_show(desk: Reading, params: AccountParams, _call: Call) -> Res
     }
 
 
-COMMANDS: Final[Commands] = (Read("account_show", AccountParams, account_show),)
+COMMANDS: Final[Commands] = (Read("account_show", AccountParams, account_show, results.AccountShown),)

@@ -9,6 +9,7 @@ from typing import Final
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import NameParams, NoParams, npub, public_key
+from kitestring.app.owner.results import accounts as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.enrolments import account_id_of, enrolled_key, is_enrolled
@@ -87,6 +88,6 @@ def show_account(account: Account) -> Result:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("account_create", NameParams, account_create),
-    Read("account_list", NoParams, account_list),
+    Manage("account_create", NameParams, account_create, results.AccountMade),
+    Read("account_list", NoParams, account_list, results.AccountList),
 )

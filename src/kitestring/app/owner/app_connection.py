@@ -115,7 +115,7 @@ def show_wish(command: Connect) -> Result:
     """The wish of an app as JSON. ``name`` and ``return_to`` are its own texts. ``verifiable``: it can tell that the
     answer is to its request. ``wants_link``: it waits for a connection link."""
     return {
-        "name": command.name,
+        "name": command.name or None,
         "methods": list(command.methods),
         "optional_methods": list(command.optional),
         "budget": None if command.budget is None else show_budget(command.budget),
@@ -124,5 +124,5 @@ def show_wish(command: Connect) -> Result:
         "verifiable": bool(command.state),
         "wants_link": not command.client,
         "relays": list(command.relays),
-        "return_to": command.return_to,
+        "return_to": command.return_to or None,
     }

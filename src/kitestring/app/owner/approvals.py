@@ -27,6 +27,7 @@ from kitestring.app.owner.params import (
     plain_line,
     public_key,
 )
+from kitestring.app.owner.results import questions as results
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, Block, OwnersWord, Ruling, connection_id
 from kitestring.base.budgets import Budget, Period, per_period
@@ -140,8 +141,8 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         "wire": asked.wire,
         "caller": asked.caller,
         "npub": npub(asked.caller),
-        "pointer_id": asked.target,
-        "pointer": "" if pointer is None else pointer.name,
+        "pointer_id": asked.target or None,
+        "pointer": None if pointer is None else pointer.name,
         "asked_at": asked.asked_at,
         "expires_at": asked.expires_at,
         "amount_msat": None if payment is None else int(payment.amount_msat),
@@ -149,9 +150,9 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         "service_fee_msat": None if payment is None else int(desk.service_fee(payment, grant or pointer)),
         "budget": None if wanted.budget is None else show_budget(wanted.budget),
         "grant": None if grant is None else await _show_grant(desk, grant),
-        "description": wanted.description,
-        "invoice_description": "" if payment is None else payment.description,
-        "payment_hash": "" if payment is None else payment.payment_hash,
+        "description": wanted.description or None,
+        "invoice_description": None if payment is None else payment.description or None,
+        "payment_hash": None if payment is None else payment.payment_hash,
         "connection": show_wish(command) if isinstance(command, Connect) else None,
         "manage": await _show_deed(desk, command) if isinstance(command, ManageOffer) else None,
         "dealings": {
@@ -161,8 +162,8 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         },
         "state": asked.state.value,
         "decided_at": asked.decided_at,
-        "decided_by": asked.decided_by,
-        "decision": asked.decision,
+        "decided_by": asked.decided_by or None,
+        "decision": asked.decision or None,
     }
 
 
@@ -197,17 +198,18 @@ async def _show_deed(desk: Reading, command: ManageOffer) -> Result:
     deed = command.deed
     fields = deed.fields if isinstance(deed, CreateOffer | UpdateOffer) else None
     found = await desk.store.offer(offer_id_in(deed)) if offer_id_in(deed) else None
-    shown = {} if fields is None else {
-        "label": fields.label,
-        "price_sats": None if fields.price_msat is None else fields.price_msat.sats_up(),
-        "callback_url": fields.callback_url,
-        "payer_data": None if fields.payer_data is None else list(fields.payer_data),
-    }  # fmt: skip
+    price_msat = None if fields is None else fields.price_msat
+    asked_for = None if fields is None else fields.payer_data
     return {
         "action": deed_name(command),
-        "offer_id": offer_id_in(deed),
-        "offer": "" if found is None else found.label,
-        "fields": {name: value for name, value in shown.items() if value is not None},
+        "offer_id": offer_id_in(deed) or None,
+        "offer": None if found is None else found.label,
+        "fields": {
+            "label": None if fields is None else fields.label,
+            "price_sats": None if price_msat is None else price_msat.sats_up(),
+            "callback_url": None if fields is None else fields.callback_url,
+            "payer_data": None if asked_for is None else list(asked_for),
+        },
     }
 
 
@@ -279,7 +281,7 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
         key=await _key(desk, asked, params, call, "approve"),
     )
     decided, payment = await desk.decide(word, params.wait_s)
-    return {**await show_question(desk, decided), **_outcome(decided, payment)}
+    return {**await show_question(desk, decided), **_outcome(decided, payment), "connected": None}
 
 
 async def _approve_app(
@@ -306,7 +308,7 @@ async def _approve_app(
         decided, _ = await desk.decide(word, 0)
     made = await desk.store.grant(connection_id(asked))
     await desk.grant_changed(connection_id(asked))
-    connected = "" if made is None else made.name
+    connected = None if made is None else made.name
     return {**await show_question(desk, decided), **_outcome(decided, None), "connected": connected}
 
 
@@ -360,13 +362,14 @@ async def _key(desk: Reading, asked: Approval, params: msgspec.Struct, call: Cal
 def _outcome(decided: Approval, payment: Payment | None) -> dict[str, Any]:
     """The end as far as it is known: *not paid* only with the node's proof."""
     if payment is None:
-        return {"outcome": "granted" if decided.state is ApprovalState.APPROVED else decided.state.value, "why": ""}
+        granted = "granted" if decided.state is ApprovalState.APPROVED else decided.state.value
+        return {"outcome": granted, "why": None, "fee_msat": None}
     if payment.state is State.SETTLED:
         fees = {"fee_msat": int(payment.fee_msat), "service_fee_msat": int(payment.service_fee_msat)}
-        return {"outcome": "paid", "why": "", **fees}
+        return {"outcome": "paid", "why": None, **fees}
     if payment.state is State.FAILED:
-        return {"outcome": "not_paid", "why": one_line(payment.evidence)}
-    return {"outcome": "open", "why": ""}
+        return {"outcome": "not_paid", "why": one_line(payment.evidence), "fee_msat": None}
+    return {"outcome": "open", "why": None, "fee_msat": None}
 
 
 # ------------------------------------------------------------ blocked keys
@@ -375,7 +378,7 @@ def _outcome(decided: Approval, payment: Payment | None) -> dict[str, Any]:
 async def blocked(desk: Reading, _params: NoParams, _call: Call) -> Result:
     """List the keys that are refused whatever they ask for."""
     rows: Sequence[Result] = [
-        {"caller": one.caller, "npub": npub(one.caller), "blocked_at": one.at, "note": one.note}
+        {"caller": one.caller, "npub": npub(one.caller), "blocked_at": one.at, "note": one.note or None}
         for one in await desk.store.blocks()
     ]
     return {"blocked": rows}
@@ -403,10 +406,10 @@ async def unblock(desk: Managing, params: UnblockParams, _call: Call) -> Change 
 
 
 COMMANDS: Final[Commands] = (
-    Read("approvals", ApprovalsParams, approvals),
-    Judge("approve", ApproveParams, approve),
-    Judge("deny", DenyParams, deny),
-    Read("blocked", NoParams, blocked),
-    Manage("block", BlockParams, block),
-    Manage("unblock", UnblockParams, unblock),
+    Read("approvals", ApprovalsParams, approvals, results.QuestionList),
+    Judge("approve", ApproveParams, approve, results.Approved),
+    Judge("deny", DenyParams, deny, results.Denied),
+    Read("blocked", NoParams, blocked, results.BlockedList),
+    Manage("block", BlockParams, block, results.Blocked),
+    Manage("unblock", UnblockParams, unblock, results.Unblocked),
 )

@@ -10,6 +10,7 @@ from msgspec import Meta
 from kitestring.app.owner.command import Call, Commands, Speak
 from kitestring.app.owner.desk import Speaking
 from kitestring.app.owner.params import npub
+from kitestring.app.owner.results import node as results
 from kitestring.app.service.beacon import BeaconPublisher, Said
 from kitestring.app.service.execute import Result
 from kitestring.codec.json import loads_object
@@ -28,7 +29,7 @@ async def beacon_publish(desk: Speaking, params: BeaconParams, _call: Call) -> R
         "is_on": beacon.is_on,
         "published": said is not None and said.is_taken,
         "service_pubkey": desk.service_id,
-        "operator": npub(beacon.operator) if beacon.operator else "",
+        "operator": npub(beacon.operator) if beacon.operator else None,
         "content": loads_object(beacon.draft().content),
         **(_of_last(beacon) if said is None else _told(said)),
     }
@@ -36,7 +37,7 @@ async def beacon_publish(desk: Speaking, params: BeaconParams, _call: Call) -> R
 
 def _of_last(beacon: BeaconPublisher) -> Result:
     """The last one that was published, for whoever only looks."""
-    return {"event_id": "", "created_at": None, "relays": []} if beacon.said is None else _told(beacon.said)
+    return {"event_id": None, "created_at": None, "relays": []} if beacon.said is None else _told(beacon.said)
 
 
 def _told(said: Said) -> Result:
@@ -50,9 +51,9 @@ def _has_it(verdict: Verdict) -> bool:
     return verdict.answer is RelayAnswer.ACCEPTED
 
 
-def _words(verdict: Verdict) -> str:
+def _words(verdict: Verdict) -> str | None:
     """Its own words, else what is known where it does not have the beacon."""
-    return verdict.message or ("" if _has_it(verdict) else verdict.answer.value)
+    return verdict.message or (None if _has_it(verdict) else verdict.answer.value)
 
 
-COMMANDS: Final[Commands] = (Speak("beacon_publish", BeaconParams, beacon_publish),)
+COMMANDS: Final[Commands] = (Speak("beacon_publish", BeaconParams, beacon_publish, results.BeaconSaid),)

@@ -26,13 +26,13 @@ AmountMinor = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
 
 class BudgetAsked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One budget, as :class:`Budget` has it; ``length_s`` belongs to rolling. The limit is in msat, or so many minor
-    units of a currency (EUR 350 = 3.50 EUR)."""
+    units of a currency (EUR 350 = 3.50 EUR). Null is what is absent, so that a budget can be given as it is shown."""
 
     limit_msat: AmountMsat | None = None
-    currency: Currency = ""
+    currency: Currency | None = None
     limit_minor: AmountMinor | None = None
     period: Period = "never"
-    length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
+    length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] | None = None
 
 
 #: The budgets of one grant: each of them has to cover a payment.
@@ -63,7 +63,9 @@ async def ask_rates(rates: CurrencyRates, params: object) -> None:
     """Ask for the rates of the budgets in the parameters of a command, before it has its turn: a source that hangs
     keeps no other command waiting. What is not known then is said by the command itself."""
     budgets = getattr(params, "budgets", ())
-    listed = [one.currency for one in budgets if isinstance(one, BudgetAsked)] if isinstance(budgets, list) else []
+    listed = (
+        [one.currency or "" for one in budgets if isinstance(one, BudgetAsked)] if isinstance(budgets, list) else []
+    )
     flat = [getattr(params, "currency", "")] if hasattr(params, "budget_minor") else []  # an offer has a currency too
     await ask_for(rates, [*flat, *listed])
 
@@ -77,12 +79,13 @@ def read_budget(desk: Reading, asked: BudgetAsked, before: Sequence[Budget] = ()
     """The budget that was asked for; one in a currency is worth what it is now, as far as that is known already, or
     what it was where there was the same one ``before``. Raises KitestringError for a length that does not fit its
     period, a limit that is none, and a currency whose rate is not known."""
-    if (asked.limit_msat is None) == (asked.limit_minor is None) or (asked.limit_minor is None) != (not asked.currency):
+    currency, length_s = asked.currency or "", asked.length_s or 0
+    if (asked.limit_msat is None) == (asked.limit_minor is None) or (asked.limit_minor is None) != (not currency):
         raise KitestringError(Reason.MALFORMED, "a budget has a limit in msat, or in minor units of a currency")
-    if (asked.period == "rolling") != (asked.length_s > 0):
+    if (asked.period == "rolling") != (length_s > 0):
         raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
     limit = Msat(asked.limit_msat or 0)
-    plain = Budget(limit, asked.period, asked.length_s, currency=asked.currency, limit_minor=asked.limit_minor or 0)
+    plain = Budget(limit, asked.period, length_s, currency=currency, limit_minor=asked.limit_minor or 0)
     same = next((one for one in before if one.terms == plain.terms), None)
     return replace(same, budget_id=0) if same is not None else at_known_rate(desk.rates, plain)
 
@@ -136,8 +139,13 @@ async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
 
 def show_budget(budget: Budget) -> Result:
     """One budget as it is asked for, as JSON."""
-    plain = {"limit_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
-    return plain | ({"currency": budget.currency, "limit_minor": budget.limit_minor} if budget.currency else {})
+    return {
+        "limit_msat": int(budget.limit_msat),
+        "period": budget.period,
+        "length_s": budget.length_s or None,
+        "currency": budget.currency or None,
+        "limit_minor": budget.limit_minor if budget.currency else None,
+    }
 
 
 def _period(budget: Budget) -> tuple[str, int]:

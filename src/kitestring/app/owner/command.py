@@ -28,6 +28,7 @@ from kitestring.app.owner.desk import (
     Speaking,
     Spending,
 )
+from kitestring.app.owner.results.words import Answer
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import AnyCommand
@@ -100,12 +101,14 @@ class Change:
 
 @dataclass(frozen=True)
 class CommandSpec(ABC, Generic[D_contra, P]):
-    """One command. ``params`` is the form of its parameters; the docstring of the handler is its help."""
+    """One command. ``params`` is the form of its parameters, ``result`` that of its answer, to which the tests hold it;
+    the docstring of the handler is its help."""
 
     right: ClassVar[Right]
     name: str
     params: type[P]
     handler: Callable[..., Awaitable[object]]
+    result: type[Answer]
 
     @property
     def doc(self) -> str:

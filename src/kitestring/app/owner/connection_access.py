@@ -11,6 +11,7 @@ from kitestring.app.owner.connection_health import show_stored
 from kitestring.app.owner.connections import SALT_BYTES, need_connection, refuse_gifts, show_grant, with_link
 from kitestring.app.owner.desk import Managing
 from kitestring.app.owner.params import NameParams
+from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import is_living
 from kitestring.base.errors import KitestringError, Reason
@@ -38,7 +39,7 @@ async def connection_rotate(desk: Managing, params: NameParams, call: Call) -> C
         nip44_seen=False,  # that was another app
         version=found.version + 1,
     )
-    return Change((SaveGrant(anew),), {**show_grant(anew), "created": False}, anew.grant_id)
+    return Change((SaveGrant(anew),), {**show_grant(anew), "callback": None, "created": False}, anew.grant_id)
 
 
 async def connection_pause(desk: Managing, params: NameParams, _call: Call) -> Change | Result:
@@ -70,8 +71,8 @@ async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("connection_rotate", NameParams, connection_rotate, with_link),
-    Manage("connection_pause", NameParams, connection_pause),
-    Manage("connection_resume", NameParams, connection_resume),
-    Manage("revoke", NameParams, revoke),
+    Manage("connection_rotate", NameParams, connection_rotate, results.ConnectionMade, with_link),
+    Manage("connection_pause", NameParams, connection_pause, results.ConnectionPaused),
+    Manage("connection_resume", NameParams, connection_resume, results.ConnectionPaused),
+    Manage("revoke", NameParams, revoke, results.ConnectionRevoked),
 )

@@ -24,6 +24,7 @@ from kitestring.app.owner.connections import (
 )
 from kitestring.app.owner.desk import Managing
 from kitestring.app.owner.params import AmountMsat, Name, UnixTime
+from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, ShownBalance
@@ -160,4 +161,6 @@ def _plain(limit: Msat | None) -> int | None:
     return None if limit is None else int(limit)
 
 
-COMMANDS: Final[Commands] = (Manage("connection_edit", ConnectionEditParams, connection_edit, _with_relays),)
+COMMANDS: Final[Commands] = (
+    Manage("connection_edit", ConnectionEditParams, connection_edit, results.ConnectionEdited, _with_relays),
+)

@@ -10,6 +10,7 @@ from kitestring.app.owner.connection_standing import standing
 from kitestring.app.owner.connections import need_connection, show_grant
 from kitestring.app.owner.desk import Asking, Managing, Reading
 from kitestring.app.owner.params import NameParams
+from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
 from kitestring.base.grants import Grant
 from kitestring.transport.guard import normalise
@@ -44,10 +45,10 @@ async def show_relays(desk: Asking | Managing, grant: Grant) -> list[Result]:
                 "relay": url,
                 "listening": normalise(url) in live,
                 "announced": word is not None and word.carries,
-                "words": "is not served: the service has left it" if word is None else word.words,
+                "words": "is not served: the service has left it" if word is None else word.words or None,
             }
         )
     return rows
 
 
-COMMANDS: Final[Commands] = (Ask("connection_show", NameParams, connection_show),)
+COMMANDS: Final[Commands] = (Ask("connection_show", NameParams, connection_show, results.ConnectionShown),)

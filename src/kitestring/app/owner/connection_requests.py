@@ -11,6 +11,7 @@ from kitestring.app.owner.approvals import show_question
 from kitestring.app.owner.command import Call, Change, Commands, Operate
 from kitestring.app.owner.connections import NWC, preset_methods
 from kitestring.app.owner.desk import Managing, Operating
+from kitestring.app.owner.results import questions as results
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import DECIDE_WITHIN_S, Approval, ApprovalKind
 from kitestring.base.budgets import Budget, Period
@@ -95,4 +96,6 @@ async def with_question(desk: Managing, stored: Result, _call: Call) -> Result:
     return stored if found is None else await show_question(desk, found)
 
 
-COMMANDS: Final[Commands] = (Operate("connect_request", ConnectRequestParams, connect_request, with_question),)
+COMMANDS: Final[Commands] = (
+    Operate("connect_request", ConnectRequestParams, connect_request, results.Question, with_question),
+)

@@ -27,6 +27,7 @@ from kitestring.app.owner.params import (
     UnixTime,
     plain_line,
 )
+from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import is_living, old_relays
 from kitestring.app.service.plugins import load_plugins
@@ -125,7 +126,7 @@ def preset_of(methods: frozenset[str]) -> str | None:
 async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:
     """Make a connection. One of that name with the same values is returned, with other values it is refused."""
     _check(params)
-    asked_by = {"callback": decode_deep_link(params.deep_link).callback} if params.deep_link else {}
+    asked_by = {"callback": decode_deep_link(params.deep_link).callback if params.deep_link else None}
     found = await find_connection(desk, params.name)
     if found is not None:
         _need_same(found, await _as_asked(desk, found, params))
@@ -144,7 +145,7 @@ async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
             f"the link of {found.name!r} was used, and is kept no more; for a new one, which ends the old one: "
             f"kitestring connection rotate {quote(found.name)}",
         )
-    return {**show_grant(found), "created": False}
+    return {**show_grant(found), "callback": None, "created": False}
 
 
 async def with_link(desk: Managing, made: Result, call: Call) -> Result:
@@ -155,13 +156,16 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
     """
     grant = await desk.store.grant(made["connection_id"])
     if grant is None or grant.revoked_at is not None or not grant.link_salt:
-        return {**made, "nwc_uri": None, "relays": []}
+        return {**made, "nwc_uri": None, "open": None, "relays": []}
     refuse_gifts(call.caller, grant.methods, desk.clock.now())
     secret = bytes.fromhex(desk.client_key(grant.link_salt).hex())
     uri = encode_nwc(NwcUri(grant.service_pubkey, grant.relays, secret, grant.lud16 or None))
-    opens = {"open": answer_link(made["callback"], uri)} if "callback" in made else {}
-    relays = [msgspec.to_builtins(word) for word in await desk.relay_words(grant)]
-    return {**made, "nwc_uri": uri, **opens, "relays": relays}
+    opens = None if made["callback"] is None else answer_link(made["callback"], uri)
+    relays = [
+        {"relay": word.relay, "carries": word.carries, "words": word.words or None}
+        for word in await desk.relay_words(grant)
+    ]
+    return {**made, "nwc_uri": uri, "open": opens, "relays": relays}
 
 
 def refuse_gifts(caller: Grant, methods: Collection[str], now: int, word: str = "connect") -> None:
@@ -350,8 +354,7 @@ def _open(grant: Grant, taken: Places) -> Result:
 
 
 def show_grant(grant: Grant) -> Result:
-    """One connection as JSON. Times are Unix seconds. The members of one budget are those of the first."""
-    budget = grant.budgets[0] if grant.budgets else None
+    """One connection as JSON. Times are Unix seconds."""
     return {
         "name": grant.name,
         "connection_id": grant.grant_id,
@@ -360,11 +363,6 @@ def show_grant(grant: Grant) -> Result:
         "account": grant.account_id,
         "methods": sorted(grant.methods),
         "preset": preset_of(grant.methods),
-        "budget_msat": None if budget is None else int(budget.limit_msat),
-        "period": None if budget is None else budget.period,
-        "length_s": None if budget is None else budget.length_s,
-        "currency": (budget.currency or None) if budget is not None else None,
-        "budget_minor": (budget.limit_minor or None) if budget is not None else None,
         "budgets": [show_budget(one) for one in grant.budgets],
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
         "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
@@ -406,7 +404,7 @@ def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("connect", ConnectParams, connect, with_link),
-    Manage("link", NameParams, link, with_link),
-    Read("connections", NoParams, connections),
+    Manage("connect", ConnectParams, connect, results.ConnectionMade, with_link),
+    Manage("link", NameParams, link, results.ConnectionMade, with_link),
+    Read("connections", NoParams, connections, results.ConnectionList),
 )

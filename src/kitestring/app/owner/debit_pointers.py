@@ -23,6 +23,7 @@ from kitestring.app.owner.budgets import (
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import AmountMsat, Name, NoParams, plain_line
+from kitestring.app.owner.results import debits as results
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.approvals import DebitSession
@@ -267,7 +268,7 @@ async def _show_session(desk: Reading, session: DebitSession, now: int) -> Resul
         "state": state,
         "min_msat": int(session.min_msat),
         "max_msat": int(session.max_msat),
-        "made_at": session.minted_at,
+        "created_at": session.minted_at,
         "expires_at": session.expires_at,
         "amount_msat": None if payment is None else int(payment.amount_msat),
         "fee_msat": int(payment.fee_msat) if payment is not None and state == "used" else None,
@@ -393,11 +394,11 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("debit_pointer_create", PointerParams, debit_pointer_create),
-    Read("debit_pointer_list", NoParams, debit_pointer_list),
-    Manage("debit_pointer_policy", PolicyParams, debit_pointer_policy),
-    Manage("debit_pointer_relink", PointerName, debit_pointer_relink),
-    Manage("debit_pointer_delete", PointerName, debit_pointer_delete),
-    Manage("debit_session", SessionParams, debit_session, with_code),
-    Read("debit_sessions", SessionsParams, debit_sessions),
+    Manage("debit_pointer_create", PointerParams, debit_pointer_create, results.PointerMade),
+    Read("debit_pointer_list", NoParams, debit_pointer_list, results.PointerList),
+    Manage("debit_pointer_policy", PolicyParams, debit_pointer_policy, results.PointerChanged),
+    Manage("debit_pointer_relink", PointerName, debit_pointer_relink, results.PointerRelinked),
+    Manage("debit_pointer_delete", PointerName, debit_pointer_delete, results.PointerDeleted),
+    Manage("debit_session", SessionParams, debit_session, results.SessionMade, with_code),
+    Read("debit_sessions", SessionsParams, debit_sessions, results.SessionList),
 )

@@ -14,6 +14,7 @@ from kitestring.app.owner.connections import MAX_EXPIRY_S
 from kitestring.app.owner.debit_pointers import living_grants, living_pointers, need_pointer
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import MIN_ID_CHARS, AmountMsat, Name, UnixTime, npub, only, plain_line, public_key
+from kitestring.app.owner.results import debits as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import Debit
 from kitestring.base.enrolments import is_enrolled
@@ -109,7 +110,7 @@ async def _shown(desk: Reading, grant: Grant, labels: dict[str, str]) -> Result:
         "caller": grant.caller,
         "npub": npub(grant.caller),
         "pointer_id": grant.pointer_id,
-        "pointer": labels.get(grant.pointer_id, ""),
+        "pointer": labels.get(grant.pointer_id),
         "account": grant.account_id,
         "budgets": await show_budgets(desk, grant),
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
@@ -164,8 +165,8 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 
 COMMANDS: Final[Commands] = (
-    Read("debit_grants", GrantsParams, debit_grants),
-    Read("debit_show", GrantName, debit_show),
-    Manage("debit_edit", EditParams, debit_edit),
-    Manage("debit_revoke", GrantName, debit_revoke),
+    Read("debit_grants", GrantsParams, debit_grants, results.DebitList),
+    Read("debit_show", GrantName, debit_show, results.Debit),
+    Manage("debit_edit", EditParams, debit_edit, results.DebitEdited),
+    Manage("debit_revoke", GrantName, debit_revoke, results.DebitRevoked),
 )

@@ -11,6 +11,8 @@ from msgspec import Meta
 from kitestring.app.owner.approvals import what_is_asked
 from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.desk import Reading
+from kitestring.app.owner.params import of_others
+from kitestring.app.owner.results import node as results
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval
 from kitestring.base.events import Event, EventKind, Missed
@@ -58,10 +60,10 @@ async def _shown(desk: Reading, event: Event) -> dict[str, object]:
         "happened_at": event.at,
         "kind": event.kind.value,
         "payment_hash": await _payment_hash(desk, event.subject),
-        "approval_id": event.subject if event.kind in _OF_QUESTIONS else "",
-        "connection_id": event.grant_id,
-        "account": event.account_id,
-        "detail": event.detail if asked is None else await _sentence(desk, event, asked),
+        "approval_id": event.subject if event.kind in _OF_QUESTIONS else None,
+        "connection_id": of_others(event.grant_id),
+        "account": event.account_id or None,
+        "detail": event.detail or None if asked is None else await _sentence(desk, event, asked),
     }
 
 
@@ -75,8 +77,8 @@ async def _sentence(desk: Reading, event: Event, asked: Approval) -> str:
     return f"{event.detail}{by}: {words}"
 
 
-async def _payment_hash(desk: Reading, subject: str) -> str:
-    """The hash under which every other command knows what the event is about; "" where that is no money, or forgotten.
+async def _payment_hash(desk: Reading, subject: str) -> str | None:
+    """The hash under which every other command knows what the event is about; None where that is no money, or gone.
 
     The ledger's own ids of payments and invoices are shown nowhere else. A settlement of none of our invoices, and an
     alarm about one, have the hash as their subject.
@@ -84,7 +86,7 @@ async def _payment_hash(desk: Reading, subject: str) -> str:
     found = await desk.store.payment(subject) or await desk.store.invoice(subject)
     if found is not None:
         return found.payment_hash
-    return subject if HASH.fullmatch(subject) else ""
+    return subject if HASH.fullmatch(subject) else None
 
 
-COMMANDS: Final[Commands] = (Read("events", EventsParams, events),)
+COMMANDS: Final[Commands] = (Read("events", EventsParams, events, results.EventList),)

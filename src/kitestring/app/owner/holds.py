@@ -13,13 +13,15 @@ from msgspec.structs import replace
 from kitestring.app.owner.command import Call, Commands, Read, Receive, key_reused
 from kitestring.app.owner.desk import Reading, Receiving, expect
 from kitestring.app.owner.money import show_transaction
-from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat, NoParams
+from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat, NoParams, of_others
+from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
     MAX_EXPIRY_S,
     MAX_HOLD_BLOCKS,
     MIN_EXPIRY_S,
+    OWNER_WIRE,
     CancelHold,
     MakeHoldInvoice,
     SettleHold,
@@ -142,10 +144,10 @@ async def hold_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
     return {"holds": [{**_show(invoice), "connection": names[invoice.grant_id]} for invoice in holds]}
 
 
-async def _name(desk: Reading, grant_id: str) -> str:
-    """The name of a connection as its owner knows it; what has none is called by its id, as the owner's own is."""
+async def _name(desk: Reading, grant_id: str) -> str | None:
+    """The name of a connection as its owner knows it; what has none is called by its id. None for the owner's own."""
     grant = await desk.store.grant(grant_id)
-    return grant_id if grant is None else grant.name or grant_id
+    return of_others(grant_id) if grant is None or grant.wire == OWNER_WIRE else grant.name or grant_id
 
 
 def _show(invoice: Invoice) -> Result:
@@ -156,13 +158,13 @@ def _show(invoice: Invoice) -> Result:
         "amount_msat": int(invoice.amount_msat or 0),
         "held_msat": int(held or 0),
         "settle_deadline": invoice.settle_deadline,
-        "decision": invoice.decision.value,
+        "decision": invoice.decision.value or None,
         "expires_at": invoice.expires_at,
-        "description": invoice.description,
+        "description": invoice.description or None,
         "preimage_is_kept": bool(invoice.preimage),
         "internal": bool(invoice.held_by),
         "account": invoice.account_id,
-        "connection_id": invoice.grant_id,
+        "connection_id": of_others(invoice.grant_id),
         "bolt11": invoice.bolt11,
     }
 
@@ -174,8 +176,8 @@ def _digits(value: str, what: str) -> str:
 
 
 COMMANDS: Final[Commands] = (
-    Receive("hold_create", HoldCreateParams, hold_create),
-    Receive("hold_settle", HoldSettleParams, hold_settle),
-    Receive("hold_cancel", HoldCancelParams, hold_cancel),
-    Read("hold_list", NoParams, hold_list),
+    Receive("hold_create", HoldCreateParams, hold_create, results.HoldMade),
+    Receive("hold_settle", HoldSettleParams, hold_settle, results.HoldEnded),
+    Receive("hold_cancel", HoldCancelParams, hold_cancel, results.HoldEnded),
+    Read("hold_list", NoParams, hold_list, results.HoldList),
 )

@@ -11,6 +11,7 @@ from kitestring.app.owner.command import Call, Commands, Spend, key_reused
 from kitestring.app.owner.desk import Spending, expect
 from kitestring.app.owner.money import MaxFeeMsat, in_flight, show_paid
 from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat
+from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import PayInvoice, thaw
 from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS
@@ -74,4 +75,4 @@ def _stored_order(stored: bytes, asked: PayInvoice) -> PayInvoice:
     return command
 
 
-COMMANDS: Final[Commands] = (Spend("keysend", KeysendParams, pay_key),)
+COMMANDS: Final[Commands] = (Spend("keysend", KeysendParams, pay_key, results.Paid),)

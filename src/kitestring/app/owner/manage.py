@@ -14,6 +14,7 @@ from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import MIN_ID_CHARS, Name, NoParams, npub, only, plain_line, public_key
+from kitestring.app.owner.results import manage as results
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import MANAGE_WIRE, OWNER_ACCOUNT
@@ -189,7 +190,7 @@ async def _show_grant(desk: Reading, grant: Grant, labels: dict[str, str]) -> Re
         "caller": grant.caller,
         "npub": npub(grant.caller),
         "link_id": grant.pointer_id,
-        "link": labels.get(grant.pointer_id, ""),
+        "link": labels.get(grant.pointer_id),
         "account": grant.account_id,
         "offers": await desk.store.count_offers(grant.pointer_id, grant.caller),
         "most_offers": MAX_OFFERS,
@@ -285,11 +286,11 @@ def _need_same(found: Grant, wanted: Grant) -> None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("manage_link", AppLinkParams, manage_link),
-    Read("manage_links", NoParams, manage_links),
-    Manage("manage_policy", LinkPolicyParams, manage_policy),
-    Manage("manage_relink", AppLinkName, manage_relink),
-    Manage("manage_unlink", UnlinkParams, manage_unlink),
-    Read("manage_grants", ManagersParams, manage_grants),
-    Manage("manage_revoke", RevokeParams, manage_revoke),
+    Manage("manage_link", AppLinkParams, manage_link, results.LinkMade),
+    Read("manage_links", NoParams, manage_links, results.LinkList),
+    Manage("manage_policy", LinkPolicyParams, manage_policy, results.LinkChanged),
+    Manage("manage_relink", AppLinkName, manage_relink, results.LinkRelinked),
+    Manage("manage_unlink", UnlinkParams, manage_unlink, results.LinkEnded),
+    Read("manage_grants", ManagersParams, manage_grants, results.ManagerList),
+    Manage("manage_revoke", RevokeParams, manage_revoke, results.ManagerRevoked),
 )

@@ -13,7 +13,17 @@ from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
-from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_NOTE_CHARS, MAX_WAIT_S, AmountMsat, NoParams, UnixTime, npub
+from kitestring.app.owner.params import (
+    DEFAULT_WAIT_S,
+    MAX_NOTE_CHARS,
+    MAX_WAIT_S,
+    AmountMsat,
+    NoParams,
+    UnixTime,
+    npub,
+    of_others,
+)
+from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
@@ -28,12 +38,13 @@ from kitestring.base.commands import (
     PayInvoice,
     thaw,
 )
-from kitestring.base.currency import show_amount, show_rate
+from kitestring.base.currency import ExchangeRate, show_amount, show_rate
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Balance, Direction, Found, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
+from kitestring.base.records import Payment
 from kitestring.base.store import Scope
 from kitestring.base.text import one_line
 from kitestring.client.payable import Terms, choose
@@ -187,7 +198,7 @@ async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
 async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:
     """Show what the owner account can spend (None when the node cannot be asked), and the sub-accounts' balances."""
     owner: int | None = None
-    why = ""
+    why: str | None = None
     try:
         owner = int(expect(await desk.balance(call.caller.grant_id), Balance).balance_msat)
     except KitestringError as failure:
@@ -238,15 +249,15 @@ async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
     return {
         "service_pubkey": desk.service_id,
         "relays": list(desk.relay_urls()),
-        "alias": node.alias,
-        "node_pubkey": node.pubkey,
-        "network": node.network,
+        "alias": node.alias or None,
+        "node_pubkey": node.pubkey or None,
+        "network": node.network or None,
         "block_height": node.block_height,
         "spent_msat": int(totals.spent_msat),
         "sub_accounts_msat": int(totals.sub_accounts_msat),
         "pending_msat": int(totals.pending_msat),
         "service_fees_msat": int(totals.service_fees_msat),
-        "spending_stopped": totals.spending_stopped,
+        "spending_stopped": totals.spending_stopped or None,
     }
 
 
@@ -263,46 +274,84 @@ async def _resolve(desk: Operating, params: ResolveParams) -> Result:
     if found is None:
         known = await desk.store.payment(wanted)
         if known is not None and known.state is State.RESOLVED:
-            return {"payment_id": known.payment_id, "payment_hash": known.payment_hash, "state": known.state.value}
+            return _show_resolved(known)
         raise KitestringError(
             Reason.UNKNOWN_TARGET, "there is no payment of unknown outcome with this id or hash; nothing was changed"
         )
     await desk.resolve_payment(found.payment_id, one_line(params.note, MAX_NOTE_CHARS))
+    return _show_resolved(found)
+
+
+def _show_resolved(payment: Payment) -> Result:
     return {
-        "payment_id": found.payment_id,
-        "payment_hash": found.payment_hash,
-        "amount_msat": int(found.amount_msat),
+        "payment_id": payment.payment_id,
+        "payment_hash": payment.payment_hash,
+        "amount_msat": int(payment.amount_msat),
         "state": State.RESOLVED.value,
     }
 
 
 def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Result:
-    """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty. ``grant`` is the
-    connection, or the debit grant or pointer, that it belongs to. ``price`` and ``rate`` are those of an offer with a
-    price in another currency."""
-    row = msgspec.structs.asdict(transaction)
-    row["type"], row["state"] = transaction.type.value, transaction.state.value
-    row["amount_msat"] = int(transaction.amount_msat)
-    row["fee_msat"], row["service_fee_msat"] = int(transaction.fee_msat), int(transaction.service_fee_msat)
-    row["account"] = row.pop("account_id")
-    row["connection_id"] = row.pop("grant_id")
-    row["connection"] = grant.name if grant is not None and grant.wire == NWC else ""
-    row["charged_to"] = grant.name if grant is not None and transaction.type is Direction.OUTGOING else ""
-    row["npub"] = npub(transaction.requestor) if transaction.requestor else ""
-    rate, amount_msat = transaction.rate, transaction.amount_msat
-    row["rate"] = None if rate is None else msgspec.to_builtins(rate)
-    row["price"] = (
-        "" if rate is None else f"{show_amount(rate.paid_for(amount_msat), rate.currency)} at {show_rate(rate)}"
-    )
-    return row
+    """One row as JSON; amounts are msat, times Unix seconds, what is missing is None. ``grant`` is the connection, or
+    the debit grant or pointer, that it belongs to. ``price`` and ``rate`` are those of an offer with a price in another
+    currency."""
+    rate, is_outgoing = transaction.rate, transaction.type is Direction.OUTGOING
+    return {
+        "type": transaction.type.value,
+        "state": transaction.state.value,
+        "payment_hash": transaction.payment_hash,
+        "amount_msat": int(transaction.amount_msat),
+        "fee_msat": int(transaction.fee_msat),
+        "service_fee_msat": int(transaction.service_fee_msat),
+        "created_at": transaction.created_at,
+        "settled_at": transaction.settled_at,
+        "expires_at": transaction.expires_at,
+        "settle_deadline": transaction.settle_deadline,
+        "bolt11": transaction.bolt11 or None,
+        "description": transaction.description or None,
+        "description_hash": transaction.description_hash or None,
+        "preimage": transaction.preimage or None,
+        "internal": transaction.internal,
+        "metadata": _object(transaction.metadata),
+        "offer_id": transaction.offer_id or None,
+        "payer_data": _object(transaction.payer_data),
+        "price": None if rate is None else _price(rate, transaction.amount_msat),
+        "rate": None if rate is None else show_rate_kept(rate),
+        "account": transaction.account_id,
+        "connection_id": of_others(transaction.grant_id),
+        "connection": grant.name if grant is not None and grant.wire == NWC else None,
+        "charged_to": grant.name if grant is not None and is_outgoing else None,
+        "requestor": transaction.requestor or None,
+        "npub": npub(transaction.requestor) if transaction.requestor else None,
+    }
+
+
+def _object(text: str) -> Result | None:
+    """The JSON object that is kept as a text, None where there is none."""
+    return loads_object(text) if text else None
+
+
+def _price(rate: ExchangeRate, amount_msat: Msat) -> str:
+    return f"{show_amount(rate.paid_for(amount_msat), rate.currency)} at {show_rate(rate)}"
+
+
+def show_rate_kept(rate: ExchangeRate) -> Result:
+    """A rate as JSON: so many msat are so many minor units."""
+    return {
+        "currency": rate.currency,
+        "msat": rate.msat,
+        "minor": rate.minor,
+        "told_at": rate.at,
+        "sources": list(rate.sources),
+    }
 
 
 COMMANDS: Final[Commands] = (
-    Spend("pay", PayParams, pay),
-    Receive("invoice", InvoiceParams, invoice),
-    Read("balance", NoParams, balance),
-    Read("transactions", TransactionsParams, transactions),
-    Ask("lookup", LookupParams, lookup),
-    Ask("info", NoParams, info),
-    Operate("payment_resolve", ResolveParams, payment_resolve),
+    Spend("pay", PayParams, pay, results.Paid),
+    Receive("invoice", InvoiceParams, invoice, results.Transaction),
+    Read("balance", NoParams, balance, results.Balance),
+    Read("transactions", TransactionsParams, transactions, results.TransactionList),
+    Ask("lookup", LookupParams, lookup, results.Transaction),
+    Ask("info", NoParams, info, results.NodeInfo),
+    Operate("payment_resolve", ResolveParams, payment_resolve, results.Resolved),
 )

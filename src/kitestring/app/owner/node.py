@@ -16,11 +16,13 @@ from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import AuditedService, Findings, examine
 from kitestring.app.owner.offers import shown_noffer
 from kitestring.app.owner.params import NoParams
+from kitestring.app.owner.results import node as results
 from kitestring.app.owner.webhooks import about_webhooks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, old_relays, stored_kept_relays
 from kitestring.app.service.node_words import told
 from kitestring.app.service.relay_word import Carried
+from kitestring.base.clocks import ClockReading
 from kitestring.base.enrolments import is_enrolled
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
@@ -37,6 +39,11 @@ OLD_RELAY: Final = "old relay"
 #: The name of the finding about enrolment.
 ENROLL: Final = "enroll"
 _IDLE: Final = "is named by no link and no code any more: from the next start on it is not served"
+#: The facts about a node that cannot be used, but for the reason.
+_UNREACHABLE: Final[Result] = {
+    "reachable": False, "why": None, "mend": None, "alias": None, "network": None, "block_height": None,
+    "spendable_msat": None, "receivable_msat": None,
+}  # fmt: skip
 #: Lines about holders whose share is full.
 MAX_FULL: Final = 10
 #: Lines about hold invoices of another node, and how many hold invoices are read in one go for them.
@@ -86,13 +93,13 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
             )
         ],
         "relays": await _relay_facts(desk, carried, old),
-        "now": desk.clock.now(),
-        "clocks": msgspec.to_builtins(await desk.read_clocks()),
+        "asked_at": desk.clock.now(),
+        "clocks": [_show_clock(reading) for reading in await desk.read_clocks()],
         "questions": await _questions(desk),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
-        "alarms": [{"at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
+        "alarms": [{"happened_at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
         "full_shares": await _full_shares(desk),
         "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in await desk.store.stops()],
     }
@@ -135,7 +142,7 @@ async def _relay_facts(desk: Asking, carried: Sequence[Carried], old: Collection
             "connected": relay.connected,
             "asked": relay.asked,
             "unheard": sorted(names.get(key, key) for key in relay.unheard),
-            "words": relay.words,
+            "words": relay.words or None,
             "old": relay.url in old,
         }
         for relay in carried
@@ -152,20 +159,26 @@ async def _full_shares(desk: Asking) -> list[Result]:
     return [{"holder": named.get(one.holder, one.holder), "what": one.what, "number": one.number} for one in full]
 
 
+def _show_clock(reading: ClockReading) -> Result:
+    return {**msgspec.to_builtins(reading), "machine": reading.machine or None}
+
+
 async def _node_facts(desk: Asking) -> Result:
     known = await desk.store.nodes()
     try:
         found = await desk.backend.info()
         if known and found.node_id != known[-1].node_id:
-            return {"reachable": False, "why": another(found.node_id, known[-1].node_id), "mend": ""}
+            return {**_UNREACHABLE, "why": another(found.node_id, known[-1].node_id)}
         money = await desk.backend.balance()
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner asked what is wrong with the node
-        mend = "; is it running, and is its address right?"
-        return {"reachable": False, "why": str(error) or type(error).__name__, "mend": mend}
+        mend = "is it running, and is its address right?"
+        return {**_UNREACHABLE, "why": str(error) or type(error).__name__, "mend": mend}
     return {
         "reachable": True,
-        "alias": found.alias,
-        "network": found.network,
+        "why": None,
+        "mend": None,
+        "alias": found.alias or None,
+        "network": found.network or None,
         "block_height": found.block_height,
         "spendable_msat": int(money.spendable_msat),
         "receivable_msat": int(money.receivable_msat),
@@ -238,7 +251,7 @@ async def against_node(desk: Asking, *, whole_node: bool) -> Findings:
 
 
 COMMANDS: Final[Commands] = (
-    Read("card", NoParams, card),
-    Ask("doctor", NoParams, doctor),
-    Ask("audit_node", AuditParams, audit_node),
+    Read("card", NoParams, card, results.Card),
+    Ask("doctor", NoParams, doctor, results.Health),
+    Ask("audit_node", AuditParams, audit_node, results.NodeAudit),
 )

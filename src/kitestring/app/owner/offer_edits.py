@@ -15,6 +15,7 @@ from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceMinor, check, end_of, money, new_id
 from kitestring.app.owner.offers import OfferName, find, leading_to, need, show_offer, written
 from kitestring.app.owner.params import AmountMsat, Currency, Name, UnixTime
+from kitestring.app.owner.results import offers as results
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Pricing, Webhook
@@ -66,7 +67,7 @@ async def offer_edit(desk: Managing, params: OfferEditParams, _call: Call) -> Ch
     where it becomes another code all the same, ``changed`` has that too, and the old one works on.
 
     ``changed`` names what is another now, with the values before and after; ``old_noffer`` is the code that forwards,
-    empty where none does. Invoices that were given out are paid as they are.
+    null where none does. Invoices that were given out are paid as they are.
     """
     if all(getattr(params, field) is UNSET for field in params.__struct_fields__ if field != "offer"):
         raise KitestringError(Reason.MALFORMED, "say what to change, such as --price 2.50EUR")
@@ -86,7 +87,7 @@ async def offer_edit(desk: Managing, params: OfferEditParams, _call: Call) -> Ch
     if found.creator and before["noffer"] != after["noffer"]:
         changed["noffer"] = {"before": before["noffer"], "after": after["noffer"]}
     if found.creator or _in_code(found) == _in_code(anew):
-        result: Result = {**after, "changed": changed, "old_noffer": ""}
+        result: Result = {**after, "changed": changed, "old_noffer": None}
         return Change(written(found, anew), result) if changed else result
     anew = replace(
         anew,
@@ -191,8 +192,8 @@ def _price(found: Offer, params: OfferEditParams) -> dict[str, Any]:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_edit", OfferEditParams, offer_edit),
-    Manage("offer_on", OfferName, offer_on),
-    Manage("offer_off", OfferName, offer_off),
-    Manage("offer_forward", ForwardParams, offer_forward),
+    Manage("offer_edit", OfferEditParams, offer_edit, results.OfferEdited),
+    Manage("offer_on", OfferName, offer_on, results.Offer),
+    Manage("offer_off", OfferName, offer_off, results.Offer),
+    Manage("offer_forward", ForwardParams, offer_forward, results.Offer),
 )

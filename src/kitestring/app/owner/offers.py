@@ -17,6 +17,7 @@ from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, p
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceParams, check, end_of, money, new_id
 from kitestring.app.owner.params import AmountMsat, Name, NoParams, UnixTime, npub, public_key
+from kitestring.app.owner.results import offers as results
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
@@ -215,10 +216,10 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
         "account": offer.account_id,
         "payer_data": list(offer.payer_data),
         "expires_at": offer.expires_at,
-        "zap_npub": npub(offer.zap_pubkey) if offer.zap_pubkey else "",
+        "zap_npub": npub(offer.zap_pubkey) if offer.zap_pubkey else None,
         "webhook": offer.webhook.url if offer.webhook else None,
-        "creator": offer.creator,
-        "latest": offer.latest,
+        "creator": offer.creator or None,
+        "latest": offer.latest or None,
         "old_ids": [],
         "created_at": offer.created_at,
         "old_relays": list(old_relays(offer.relays, desk.relay_urls())),
@@ -311,9 +312,9 @@ def _plain(amount_msat: Msat | None) -> int | None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_create", OfferParams, offer_create),
-    Read("offer_list", NoParams, offer_list),
-    Read("offer_show", OfferName, offer_show),
-    Manage("offer_relink", OfferName, offer_relink),
-    Manage("offer_delete", OfferName, offer_delete),
+    Manage("offer_create", OfferParams, offer_create, results.Offer),
+    Read("offer_list", NoParams, offer_list, results.OfferList),
+    Read("offer_show", OfferName, offer_show, results.Offer),
+    Manage("offer_relink", OfferName, offer_relink, results.OfferRelinked),
+    Manage("offer_delete", OfferName, offer_delete, results.OfferDeleted),
 )

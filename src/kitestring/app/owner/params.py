@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE
 from kitestring.base.text import unseen
@@ -56,6 +57,11 @@ def public_key(text: str) -> str:
 def npub(key: str) -> str:
     """A public key in hex as people see it."""
     return encode(PublicKey(key))
+
+
+def of_others(grant_id: str) -> str | None:
+    """The id of a grant as it is shown: None for the owner's own, which is no connection."""
+    return None if grant_id in {"", OWNER_GRANT} else grant_id
 
 
 def only(found: Sequence[str], typed: str, what: str) -> None:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Commands, Sign
 from kitestring.app.owner.desk import Asking, expect
+from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import MAX_MESSAGE_BYTES, SignMessage
 from kitestring.base.outcomes import Signed
@@ -26,4 +27,4 @@ async def sign_message(desk: Asking, params: SignParams, call: Call) -> Result:
     return {"message": signed.message, "signature": signed.signature}
 
 
-COMMANDS: Final[Commands] = (Sign("sign_message", SignParams, sign_message),)
+COMMANDS: Final[Commands] = (Sign("sign_message", SignParams, sign_message, results.Signed),)

@@ -13,6 +13,7 @@ from kitestring.app.owner.command import Call, Commands, Operate
 from kitestring.app.owner.desk import Operating
 from kitestring.app.owner.node import against_node
 from kitestring.app.owner.params import MAX_NOTE_CHARS
+from kitestring.app.owner.results import node as results
 from kitestring.app.owner.stops import WAYS_OUT, EndedBy
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
@@ -43,7 +44,7 @@ async def spending_allow(desk: Operating, params: AllowParams, _call: Call) -> R
     left = [stop for stop in stops if stop not in allowed]
     if left and not allowed:
         raise _still_stopped(left[0])
-    return {"allowed": [stop.cause.value for stop in allowed], "spending_stopped": left[0].why if left else ""}
+    return {"allowed": [stop.cause.value for stop in allowed], "spending_stopped": left[0].why if left else None}
 
 
 async def _need_right_books(desk: Operating) -> None:
@@ -61,4 +62,4 @@ def _still_stopped(stop: Stop) -> KitestringError:
     return KitestringError(Reason.SPENDING_STOPPED, f"spending stays stopped: {stop.why}; {WAYS_OUT[stop.cause].mend}")
 
 
-COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow),)
+COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow, results.SpendingAllowed),)

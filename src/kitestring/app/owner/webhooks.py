@@ -12,6 +12,7 @@ from msgspec import Meta
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, Sign
 from kitestring.app.owner.desk import Asking, Managing, Reading
 from kitestring.app.owner.offers import OfferName, leading_to, need, written
+from kitestring.app.owner.results import offers as results
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
@@ -92,7 +93,11 @@ async def offer_webhook_test(desk: Asking, params: OfferName, _call: Call) -> Re
     offer = need(desk, await desk.store.offers(), params.offer)
     webhook = _need_webhook(offer)
     attempt = await desk.test_webhook(offer, webhook)
-    return {"offer_id": offer.offer_id, "taken": attempt.state is DeliveryState.DELIVERED, "status": attempt.status}
+    return {
+        "offer_id": offer.offer_id,
+        "taken": attempt.state is DeliveryState.DELIVERED,
+        "status": attempt.status or None,
+    }
 
 
 async def offer_deliveries(desk: Reading, params: DeliveriesParams, _call: Call) -> Result:
@@ -211,15 +216,15 @@ async def _row(desk: Reading, delivery: WebhookDelivery, offers: dict[str, Offer
         "payment_hash": invoice.payment_hash if invoice else None,
         "state": delivery.state.value,
         "attempts": delivery.attempts,
-        "status": delivery.status,
+        "status": delivery.status or None,
         "next_at": delivery.next_at if delivery.state is DeliveryState.WAITING else None,
         "ended_at": delivery.ended_at,
     }
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_webhook", WebhookParams, offer_webhook, with_secret),
-    Sign("offer_webhook_test", OfferName, offer_webhook_test),
-    Read("offer_deliveries", DeliveriesParams, offer_deliveries),
-    Manage("offer_resend", ResendParams, offer_resend),
+    Manage("offer_webhook", WebhookParams, offer_webhook, results.WebhookShown, with_secret),
+    Sign("offer_webhook_test", OfferName, offer_webhook_test, results.WebhookTested),
+    Read("offer_deliveries", DeliveriesParams, offer_deliveries, results.DeliveryList),
+    Manage("offer_resend", ResendParams, offer_resend, results.SentAgain),
 )

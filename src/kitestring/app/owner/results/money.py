@@ -1,0 +1,164 @@
+"""What the commands about money answer: payments, invoices, balances, transactions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from kitestring.app.owner.results.accounts import Account
+from kitestring.app.owner.results.words import (
+    Account as AccountName,
+)
+from kitestring.app.owner.results.words import (
+    Answer,
+    Bolt11,
+    CreatedAt,
+    FeeMsat,
+    PaymentHash,
+    ServiceFeeMsat,
+    ServicePubkey,
+    says,
+)
+
+ConnectionId = Annotated[str | None, says("The connection, or the debit grant; null: the owner's own, or an offer's.")]
+
+
+class Paid(Answer):
+    """A payment that has settled."""
+
+    payment_hash: PaymentHash
+    preimage: Annotated[str, says("The preimage, which proves the payment.")]
+    amount_msat: Annotated[int, says("What the payee got.")]
+    fee_msat: FeeMsat
+    service_fee_msat: ServiceFeeMsat
+    internal: Annotated[bool, says("Whether the money moved inside this service.")]
+    already_paid: Annotated[bool, says("Whether it was paid before, so that nothing was paid now.")]
+    created_at: Annotated[int | None, says("When the payment began; null: not known.")]
+
+
+class Rate(Answer):
+    """The rate that something was priced with: so many minor units are worth exactly so many msat."""
+
+    currency: Annotated[str, says("The currency.")]
+    msat: Annotated[int, says("So many msat …")]
+    minor: Annotated[int, says("… are worth so many minor units.")]
+    told_at: Annotated[int, says("When the sources told it.")]
+    sources: Annotated[list[str], says("Who told it.")]
+
+
+class Transaction(Answer):
+    """A payment (outgoing) or an invoice (incoming)."""
+
+    type: Annotated[Literal["incoming", "outgoing"], says("The way of the money.")]
+    state: Annotated[
+        Literal["pending", "accepted", "settled", "failed", "expired"],
+        says("How it stands; `accepted` is paid and held, `expired` also an invoice that was cancelled."),
+    ]
+    payment_hash: PaymentHash
+    amount_msat: Annotated[int, says("The amount without fees.")]
+    fee_msat: Annotated[int, says("The fee for routing; 0 before it settles.")]
+    service_fee_msat: Annotated[int, says("The fee that the service itself has taken; 0 before it settles.")]
+    created_at: CreatedAt
+    settled_at: Annotated[int | None, says("When it was paid.")]
+    expires_at: Annotated[int | None, says("Until when the invoice can be paid.")]
+    settle_deadline: Annotated[int | None, says("The height of the block before which a held payment is decided.")]
+    bolt11: Annotated[str | None, says("The invoice.")]
+    description: Annotated[str | None, says("What it is for.")]
+    description_hash: Annotated[str | None, says("The hash of a description that is told elsewhere.")]
+    preimage: Annotated[str | None, says("The preimage; null unless it is settled.")]
+    internal: Annotated[bool, says("Whether the money moved inside this service.")]
+    metadata: Annotated[dict[str, Any] | None, says("What whoever asked for it has kept with it.")]
+    offer_id: Annotated[str | None, says("The offer that was paid.")]
+    payer_data: Annotated[dict[str, str] | None, says("What the payer of an offer has told.")]
+    price: Annotated[str | None, says("The price in a currency and its rate, as a text.")]
+    rate: Annotated[Rate | None, says("The rate that an offer was priced with.")]
+    account: AccountName
+    connection_id: ConnectionId
+    connection: Annotated[str | None, says("The name of the connection.")]
+    charged_to: Annotated[str | None, says("The name of the connection, debit grant or pointer whose budget paid.")]
+    requestor: Annotated[str | None, says("The public key that has taken it as a debit.")]
+    npub: Annotated[str | None, says("The same key as an npub.")]
+
+
+class TransactionList(Answer):
+    """Payments and invoices."""
+
+    transactions: Annotated[list[Transaction], says("The newest first.")]
+
+
+class Balance(Answer):
+    """What can be spent."""
+
+    balance_msat: Annotated[int | None, says("What the owner account can spend; null: the node cannot be asked.")]
+    unknown_because: Annotated[str | None, says("Why the balance is not known.")]
+    accounts: Annotated[list[Account], says("The sub-accounts.")]
+
+
+class NodeInfo(Answer):
+    """The node, and the counters of the service."""
+
+    service_pubkey: ServicePubkey
+    relays: Annotated[list[str], says("The relays by which it is reached.")]
+    alias: Annotated[str | None, says("The name of the node.")]
+    node_pubkey: Annotated[str | None, says("The public key of the node; null: it has none.")]
+    network: Annotated[str | None, says("`mainnet`, `testnet`, `signet` or `regtest`.")]
+    block_height: Annotated[int | None, says("The height of the chain at the node; null: it does not tell.")]
+    spent_msat: Annotated[int, says("What was spent since the beginning, fees included.")]
+    sub_accounts_msat: Annotated[int, says("What the sub-accounts are owed together.")]
+    pending_msat: Annotated[int, says("What is held for payments that are under way.")]
+    service_fees_msat: Annotated[int, says("What the service has taken as its fees.")]
+    spending_stopped: Annotated[str | None, says("Why spending is stopped; null: it is not.")]
+
+
+class Resolved(Answer):
+    """A payment that the operator has decided about."""
+
+    payment_id: Annotated[str, says("The id of the payment.")]
+    payment_hash: PaymentHash
+    amount_msat: Annotated[int, says("Its amount.")]
+    state: Annotated[Literal["resolved"], says("Its state.")]
+
+
+class HoldMade(Transaction):
+    """A hold invoice that was made."""
+
+    preimage_is_kept: Annotated[bool, says("Whether the service has the preimage, so that a word settles it.")]
+
+
+class HoldEnded(Answer):
+    """A hold invoice that was decided."""
+
+    payment_hash: PaymentHash
+    state: Annotated[Literal["settled", "canceled"], says("How it ended.")]
+    amount_msat: Annotated[int, says("What was taken; 0 if nothing.")]
+
+
+class Hold(Answer):
+    """A hold invoice that waits for a payer or for a decision."""
+
+    payment_hash: PaymentHash
+    state: Annotated[Literal["open", "accepted"], says("`accepted`: paid, and held.")]
+    amount_msat: Annotated[int, says("Its amount.")]
+    held_msat: Annotated[int, says("What is held now.")]
+    settle_deadline: Annotated[int | None, says("The height of the block before which it has to be decided.")]
+    decision: Annotated[Literal["settle", "cancel"] | None, says("What was decided and is not carried out yet.")]
+    expires_at: Annotated[int, says("Until when it can be paid.")]
+    description: Annotated[str | None, says("What it is for.")]
+    preimage_is_kept: Annotated[bool, says("Whether the service has the preimage.")]
+    internal: Annotated[bool, says("Whether the payer is inside this service.")]
+    account: AccountName
+    connection_id: ConnectionId
+    connection: Annotated[str | None, says("The name of the connection; null: the owner's own.")]
+    bolt11: Bolt11
+
+
+class HoldList(Answer):
+    """Hold invoices."""
+
+    holds: Annotated[list[Hold], says("Those that wait.")]
+
+
+class Signed(Answer):
+    """A text that the node has signed."""
+
+    message: Annotated[str, says("The text.")]
+    signature: Annotated[str, says("The signature, from which the key of the node follows.")]
