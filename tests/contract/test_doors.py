@@ -32,7 +32,7 @@ from kitestring.app.owner.command import (
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Speaking, Spending
 from kitestring.app.owner.params import NoParams
-from kitestring.app.owner.results.words import Answer, says
+from kitestring.app.owner.results.words import AnswerJson, says
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -57,7 +57,7 @@ POWERLESS = [
 WRONG: dict[str, object] = {"no such parameter": 1}
 
 
-class Reached(Answer):
+class ReachedJson(AnswerJson):
     caller: Annotated[str, says("Who has asked.")]
 
 
@@ -76,7 +76,7 @@ def harmless() -> dict[str, CommandSpec[Any, Any]]:
             spec,
             params=NoParams,
             handler=reached,
-            result=Reached,
+            result=ReachedJson,
             **({"tell": told} if isinstance(spec, Manage | Operate) else {}),
         )
         for name, spec in all_commands().items()

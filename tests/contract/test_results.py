@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kitestring.app.owner.commands import OwnerCommands, all_commands
-from kitestring.app.owner.results.words import Answer
+from kitestring.app.owner.results.words import AnswerJson
 from tests.kit.app.answers import BrokenContractError, hold
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
@@ -35,7 +35,7 @@ def fields() -> Iterator[tuple[str, str, Any]]:
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_every_object_in_an_answer_has_all_its_fields_always_and_no_other(name: str) -> None:
-    assert issubclass(RESULTS[name], Answer)
+    assert issubclass(RESULTS[name], AnswerJson)
     for schema in structs(RESULTS[name]).values():
         assert schema["additionalProperties"] is False
         assert list(schema["properties"]) == schema["required"]

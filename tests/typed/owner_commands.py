@@ -6,7 +6,7 @@ from kitestring.app.owner.command import Call, Change, Manage, Read, Receive, Sp
 from kitestring.app.owner.commands import OwnerCommands
 from kitestring.app.owner.desk import Desk, Managing, Operating, Reading, Spending
 from kitestring.app.owner.params import NameParams, NoParams
-from kitestring.app.owner.results.money import Balance
+from kitestring.app.owner.results.money import BalanceJson
 from kitestring.app.service.execute import Result
 
 
@@ -27,14 +27,14 @@ async def operate(_desk: Operating, _params: NoParams, _call: Call) -> Change:
 
 
 ROWS = (
-    Read("look", NoParams, look, Balance),
-    Spend("pay", NoParams, pay, Balance),
-    Manage("change", NoParams, change, Balance),
-    Read("pay", NoParams, pay, Balance),  # type: ignore[arg-type]  # the right to read, and a handler that may pay
-    Receive("pay", NoParams, pay, Balance),  # type: ignore[arg-type]  # a receiver spends nothing
-    Read("change", NoParams, change, Balance),  # type: ignore[arg-type]  # a reader changes nothing
-    Manage("operate", NoParams, operate, Balance),  # type: ignore[arg-type]  # a manager does not operate the node
-    Spend("pay", NameParams, pay, Balance),  # type: ignore[arg-type]  # parameters of another command
+    Read("look", NoParams, look, BalanceJson),
+    Spend("pay", NoParams, pay, BalanceJson),
+    Manage("change", NoParams, change, BalanceJson),
+    Read("pay", NoParams, pay, BalanceJson),  # type: ignore[arg-type]  # the right to read, and a handler that may pay
+    Receive("pay", NoParams, pay, BalanceJson),  # type: ignore[arg-type]  # a receiver spends nothing
+    Read("change", NoParams, change, BalanceJson),  # type: ignore[arg-type]  # a reader changes nothing
+    Manage("operate", NoParams, operate, BalanceJson),  # type: ignore[arg-type]  # a manager does not operate the node
+    Spend("pay", NameParams, pay, BalanceJson),  # type: ignore[arg-type]  # parameters of another command
 )
 
 

@@ -14,7 +14,7 @@ from kitestring.app.cli.shell import Group
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import Call, Read
 from kitestring.app.owner.desk import Reading
-from kitestring.app.owner.results.words import Answer, says
+from kitestring.app.owner.results.words import AnswerJson, says
 from kitestring.app.owner.table import TABLE, CommandRow
 from kitestring.app.service.execute import Result
 from tests.kit.app.console import Noted
@@ -112,7 +112,7 @@ class GreetParams(msgspec.Struct, forbid_unknown_fields=True):
     loud: bool = False
 
 
-class Greeting(Answer):
+class GreetingJson(AnswerJson):
     greeting: Annotated[str, says("The greeting.")]
 
 
@@ -126,7 +126,7 @@ async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
 
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = {"greet": Read("greet", GreetParams, greet, Greeting)}
+    specs = {"greet": Read("greet", GreetParams, greet, GreetingJson)}
     words = ("greetings say", "greetings loud shout", "account greet")
     rows = tuple(CommandRow("greet", "greetings", one) for one in words)
     monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))

@@ -131,7 +131,7 @@ def _figures(account: Account, free: Msat) -> str:
 
 
 COMMANDS: Final[Commands] = (
-    Operate("account_fund", FundParams, account_fund, results.Moved),
-    Manage("account_withdraw", WithdrawParams, account_withdraw, results.Moved),
-    Manage("account_transfer", TransferParams, account_transfer, results.Transferred),
+    Operate("account_fund", FundParams, account_fund, results.MovedJson),
+    Manage("account_withdraw", WithdrawParams, account_withdraw, results.MovedJson),
+    Manage("account_transfer", TransferParams, account_transfer, results.TransferredJson),
 )

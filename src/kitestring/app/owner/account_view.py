@@ -39,4 +39,4 @@ async def account_show(desk: Reading, params: AccountParams, _call: Call) -> Res
     }
 
 
-COMMANDS: Final[Commands] = (Read("account_show", AccountParams, account_show, results.AccountShown),)
+COMMANDS: Final[Commands] = (Read("account_show", AccountParams, account_show, results.AccountShownJson),)

@@ -88,6 +88,6 @@ def show_account(account: Account) -> Result:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("account_create", NameParams, account_create, results.AccountMade),
-    Read("account_list", NoParams, account_list, results.AccountList),
+    Manage("account_create", NameParams, account_create, results.AccountMadeJson),
+    Read("account_list", NoParams, account_list, results.AccountListJson),
 )

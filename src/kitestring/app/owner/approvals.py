@@ -406,10 +406,10 @@ async def unblock(desk: Managing, params: UnblockParams, _call: Call) -> Change 
 
 
 COMMANDS: Final[Commands] = (
-    Read("approvals", ApprovalsParams, approvals, results.QuestionList),
-    Judge("approve", ApproveParams, approve, results.Approved),
-    Judge("deny", DenyParams, deny, results.Denied),
-    Read("blocked", NoParams, blocked, results.BlockedList),
-    Manage("block", BlockParams, block, results.Blocked),
-    Manage("unblock", UnblockParams, unblock, results.Unblocked),
+    Read("approvals", ApprovalsParams, approvals, results.QuestionListJson),
+    Judge("approve", ApproveParams, approve, results.ApprovedJson),
+    Judge("deny", DenyParams, deny, results.DeniedJson),
+    Read("blocked", NoParams, blocked, results.BlockedListJson),
+    Manage("block", BlockParams, block, results.BlockedJson),
+    Manage("unblock", UnblockParams, unblock, results.UnblockedJson),
 )

@@ -56,4 +56,4 @@ def _words(verdict: Verdict) -> str | None:
     return verdict.message or (None if _has_it(verdict) else verdict.answer.value)
 
 
-COMMANDS: Final[Commands] = (Speak("beacon_publish", BeaconParams, beacon_publish, results.BeaconSaid),)
+COMMANDS: Final[Commands] = (Speak("beacon_publish", BeaconParams, beacon_publish, results.BeaconSaidJson),)

@@ -28,7 +28,7 @@ from kitestring.app.owner.desk import (
     Speaking,
     Spending,
 )
-from kitestring.app.owner.results.words import Answer
+from kitestring.app.owner.results.words import AnswerJson
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import AnyCommand
@@ -108,7 +108,7 @@ class CommandSpec(ABC, Generic[D_contra, P]):
     name: str
     params: type[P]
     handler: Callable[..., Awaitable[object]]
-    result: type[Answer]
+    result: type[AnswerJson]
 
     @property
     def doc(self) -> str:

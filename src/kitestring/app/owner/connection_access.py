@@ -71,8 +71,8 @@ async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("connection_rotate", NameParams, connection_rotate, results.ConnectionMade, with_link),
-    Manage("connection_pause", NameParams, connection_pause, results.ConnectionPaused),
-    Manage("connection_resume", NameParams, connection_resume, results.ConnectionPaused),
-    Manage("revoke", NameParams, revoke, results.ConnectionRevoked),
+    Manage("connection_rotate", NameParams, connection_rotate, results.ConnectionMadeJson, with_link),
+    Manage("connection_pause", NameParams, connection_pause, results.ConnectionPausedJson),
+    Manage("connection_resume", NameParams, connection_resume, results.ConnectionPausedJson),
+    Manage("revoke", NameParams, revoke, results.ConnectionRevokedJson),
 )

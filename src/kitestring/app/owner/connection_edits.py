@@ -162,5 +162,5 @@ def _plain(limit: Msat | None) -> int | None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("connection_edit", ConnectionEditParams, connection_edit, results.ConnectionEdited, _with_relays),
+    Manage("connection_edit", ConnectionEditParams, connection_edit, results.ConnectionEditedJson, _with_relays),
 )

@@ -51,4 +51,4 @@ async def show_relays(desk: Asking | Managing, grant: Grant) -> list[Result]:
     return rows
 
 
-COMMANDS: Final[Commands] = (Ask("connection_show", NameParams, connection_show, results.ConnectionShown),)
+COMMANDS: Final[Commands] = (Ask("connection_show", NameParams, connection_show, results.ConnectionShownJson),)

@@ -97,5 +97,5 @@ async def with_question(desk: Managing, stored: Result, _call: Call) -> Result:
 
 
 COMMANDS: Final[Commands] = (
-    Operate("connect_request", ConnectRequestParams, connect_request, results.Question, with_question),
+    Operate("connect_request", ConnectRequestParams, connect_request, results.QuestionJson, with_question),
 )

@@ -404,7 +404,7 @@ def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("connect", ConnectParams, connect, results.ConnectionMade, with_link),
-    Manage("link", NameParams, link, results.ConnectionMade, with_link),
-    Read("connections", NoParams, connections, results.ConnectionList),
+    Manage("connect", ConnectParams, connect, results.ConnectionMadeJson, with_link),
+    Manage("link", NameParams, link, results.ConnectionMadeJson, with_link),
+    Read("connections", NoParams, connections, results.ConnectionListJson),
 )

@@ -394,11 +394,11 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("debit_pointer_create", PointerParams, debit_pointer_create, results.PointerMade),
-    Read("debit_pointer_list", NoParams, debit_pointer_list, results.PointerList),
-    Manage("debit_pointer_policy", PolicyParams, debit_pointer_policy, results.PointerChanged),
-    Manage("debit_pointer_relink", PointerName, debit_pointer_relink, results.PointerRelinked),
-    Manage("debit_pointer_delete", PointerName, debit_pointer_delete, results.PointerDeleted),
-    Manage("debit_session", SessionParams, debit_session, results.SessionMade, with_code),
-    Read("debit_sessions", SessionsParams, debit_sessions, results.SessionList),
+    Manage("debit_pointer_create", PointerParams, debit_pointer_create, results.PointerMadeJson),
+    Read("debit_pointer_list", NoParams, debit_pointer_list, results.PointerListJson),
+    Manage("debit_pointer_policy", PolicyParams, debit_pointer_policy, results.PointerChangedJson),
+    Manage("debit_pointer_relink", PointerName, debit_pointer_relink, results.PointerRelinkedJson),
+    Manage("debit_pointer_delete", PointerName, debit_pointer_delete, results.PointerDeletedJson),
+    Manage("debit_session", SessionParams, debit_session, results.SessionMadeJson, with_code),
+    Read("debit_sessions", SessionsParams, debit_sessions, results.SessionListJson),
 )

@@ -165,8 +165,8 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 
 COMMANDS: Final[Commands] = (
-    Read("debit_grants", GrantsParams, debit_grants, results.DebitList),
-    Read("debit_show", GrantName, debit_show, results.Debit),
-    Manage("debit_edit", EditParams, debit_edit, results.DebitEdited),
-    Manage("debit_revoke", GrantName, debit_revoke, results.DebitRevoked),
+    Read("debit_grants", GrantsParams, debit_grants, results.DebitListJson),
+    Read("debit_show", GrantName, debit_show, results.DebitJson),
+    Manage("debit_edit", EditParams, debit_edit, results.DebitEditedJson),
+    Manage("debit_revoke", GrantName, debit_revoke, results.DebitRevokedJson),
 )

@@ -89,4 +89,4 @@ async def _payment_hash(desk: Reading, subject: str) -> str | None:
     return subject if HASH.fullmatch(subject) else None
 
 
-COMMANDS: Final[Commands] = (Read("events", EventsParams, events, results.EventList),)
+COMMANDS: Final[Commands] = (Read("events", EventsParams, events, results.EventListJson),)

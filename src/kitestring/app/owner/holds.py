@@ -176,8 +176,8 @@ def _digits(value: str, what: str) -> str:
 
 
 COMMANDS: Final[Commands] = (
-    Receive("hold_create", HoldCreateParams, hold_create, results.HoldMade),
-    Receive("hold_settle", HoldSettleParams, hold_settle, results.HoldEnded),
-    Receive("hold_cancel", HoldCancelParams, hold_cancel, results.HoldEnded),
-    Read("hold_list", NoParams, hold_list, results.HoldList),
+    Receive("hold_create", HoldCreateParams, hold_create, results.HoldMadeJson),
+    Receive("hold_settle", HoldSettleParams, hold_settle, results.HoldEndedJson),
+    Receive("hold_cancel", HoldCancelParams, hold_cancel, results.HoldEndedJson),
+    Read("hold_list", NoParams, hold_list, results.HoldListJson),
 )

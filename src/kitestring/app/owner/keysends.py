@@ -75,4 +75,4 @@ def _stored_order(stored: bytes, asked: PayInvoice) -> PayInvoice:
     return command
 
 
-COMMANDS: Final[Commands] = (Spend("keysend", KeysendParams, pay_key, results.Paid),)
+COMMANDS: Final[Commands] = (Spend("keysend", KeysendParams, pay_key, results.PaidJson),)

@@ -286,11 +286,11 @@ def _need_same(found: Grant, wanted: Grant) -> None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("manage_link", AppLinkParams, manage_link, results.LinkMade),
-    Read("manage_links", NoParams, manage_links, results.LinkList),
-    Manage("manage_policy", LinkPolicyParams, manage_policy, results.LinkChanged),
-    Manage("manage_relink", AppLinkName, manage_relink, results.LinkRelinked),
-    Manage("manage_unlink", UnlinkParams, manage_unlink, results.LinkEnded),
-    Read("manage_grants", ManagersParams, manage_grants, results.ManagerList),
-    Manage("manage_revoke", RevokeParams, manage_revoke, results.ManagerRevoked),
+    Manage("manage_link", AppLinkParams, manage_link, results.LinkMadeJson),
+    Read("manage_links", NoParams, manage_links, results.LinkListJson),
+    Manage("manage_policy", LinkPolicyParams, manage_policy, results.LinkChangedJson),
+    Manage("manage_relink", AppLinkName, manage_relink, results.LinkRelinkedJson),
+    Manage("manage_unlink", UnlinkParams, manage_unlink, results.LinkEndedJson),
+    Read("manage_grants", ManagersParams, manage_grants, results.ManagerListJson),
+    Manage("manage_revoke", RevokeParams, manage_revoke, results.ManagerRevokedJson),
 )

@@ -347,11 +347,11 @@ def show_rate_kept(rate: ExchangeRate) -> Result:
 
 
 COMMANDS: Final[Commands] = (
-    Spend("pay", PayParams, pay, results.Paid),
-    Receive("invoice", InvoiceParams, invoice, results.Transaction),
-    Read("balance", NoParams, balance, results.Balance),
-    Read("transactions", TransactionsParams, transactions, results.TransactionList),
-    Ask("lookup", LookupParams, lookup, results.Transaction),
-    Ask("info", NoParams, info, results.NodeInfo),
-    Operate("payment_resolve", ResolveParams, payment_resolve, results.Resolved),
+    Spend("pay", PayParams, pay, results.PaidJson),
+    Receive("invoice", InvoiceParams, invoice, results.TransactionJson),
+    Read("balance", NoParams, balance, results.BalanceJson),
+    Read("transactions", TransactionsParams, transactions, results.TransactionListJson),
+    Ask("lookup", LookupParams, lookup, results.TransactionJson),
+    Ask("info", NoParams, info, results.NodeInfoJson),
+    Operate("payment_resolve", ResolveParams, payment_resolve, results.ResolvedJson),
 )

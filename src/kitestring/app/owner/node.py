@@ -251,7 +251,7 @@ async def against_node(desk: Asking, *, whole_node: bool) -> Findings:
 
 
 COMMANDS: Final[Commands] = (
-    Read("card", NoParams, card, results.Card),
-    Ask("doctor", NoParams, doctor, results.Health),
-    Ask("audit_node", AuditParams, audit_node, results.NodeAudit),
+    Read("card", NoParams, card, results.CardJson),
+    Ask("doctor", NoParams, doctor, results.HealthJson),
+    Ask("audit_node", AuditParams, audit_node, results.NodeAuditJson),
 )

@@ -192,8 +192,8 @@ def _price(found: Offer, params: OfferEditParams) -> dict[str, Any]:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_edit", OfferEditParams, offer_edit, results.OfferEdited),
-    Manage("offer_on", OfferName, offer_on, results.Offer),
-    Manage("offer_off", OfferName, offer_off, results.Offer),
-    Manage("offer_forward", ForwardParams, offer_forward, results.Offer),
+    Manage("offer_edit", OfferEditParams, offer_edit, results.OfferEditedJson),
+    Manage("offer_on", OfferName, offer_on, results.OfferJson),
+    Manage("offer_off", OfferName, offer_off, results.OfferJson),
+    Manage("offer_forward", ForwardParams, offer_forward, results.OfferJson),
 )

@@ -312,9 +312,9 @@ def _plain(amount_msat: Msat | None) -> int | None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_create", OfferParams, offer_create, results.Offer),
-    Read("offer_list", NoParams, offer_list, results.OfferList),
-    Read("offer_show", OfferName, offer_show, results.Offer),
-    Manage("offer_relink", OfferName, offer_relink, results.OfferRelinked),
-    Manage("offer_delete", OfferName, offer_delete, results.OfferDeleted),
+    Manage("offer_create", OfferParams, offer_create, results.OfferJson),
+    Read("offer_list", NoParams, offer_list, results.OfferListJson),
+    Read("offer_show", OfferName, offer_show, results.OfferJson),
+    Manage("offer_relink", OfferName, offer_relink, results.OfferRelinkedJson),
+    Manage("offer_delete", OfferName, offer_delete, results.OfferDeletedJson),
 )

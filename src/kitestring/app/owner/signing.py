@@ -27,4 +27,4 @@ async def sign_message(desk: Asking, params: SignParams, call: Call) -> Result:
     return {"message": signed.message, "signature": signed.signature}
 
 
-COMMANDS: Final[Commands] = (Sign("sign_message", SignParams, sign_message, results.Signed),)
+COMMANDS: Final[Commands] = (Sign("sign_message", SignParams, sign_message, results.SignedJson),)

@@ -62,4 +62,4 @@ def _still_stopped(stop: Stop) -> KitestringError:
     return KitestringError(Reason.SPENDING_STOPPED, f"spending stays stopped: {stop.why}; {WAYS_OUT[stop.cause].mend}")
 
 
-COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow, results.SpendingAllowed),)
+COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow, results.SpendingAllowedJson),)

@@ -223,8 +223,8 @@ async def _row(desk: Reading, delivery: WebhookDelivery, offers: dict[str, Offer
 
 
 COMMANDS: Final[Commands] = (
-    Manage("offer_webhook", WebhookParams, offer_webhook, results.WebhookShown, with_secret),
-    Sign("offer_webhook_test", OfferName, offer_webhook_test, results.WebhookTested),
-    Read("offer_deliveries", DeliveriesParams, offer_deliveries, results.DeliveryList),
-    Manage("offer_resend", ResendParams, offer_resend, results.SentAgain),
+    Manage("offer_webhook", WebhookParams, offer_webhook, results.WebhookShownJson, with_secret),
+    Sign("offer_webhook_test", OfferName, offer_webhook_test, results.WebhookTestedJson),
+    Read("offer_deliveries", DeliveriesParams, offer_deliveries, results.DeliveryListJson),
+    Manage("offer_resend", ResendParams, offer_resend, results.SentAgainJson),
 )

@@ -1,13 +1,13 @@
-"""What the commands about accounts answer."""
+"""The answers of the commands about accounts."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from kitestring.app.owner.results.words import Answer, Created, CreatedAt, says
+from kitestring.app.owner.results.words import AnswerJson, Created, CreatedAt, says
 
 
-class Account(Answer):
+class AccountJson(AnswerJson):
     """A sub-account: a balance in the ledger beside the owner's own."""
 
     account: Annotated[str, says("Its name.")]
@@ -18,19 +18,19 @@ class Account(Answer):
     npub: Annotated[str | None, says("The key that has opened it by itself; null: the owner has made it.")]
 
 
-class AccountMade(Account):
+class AccountMadeJson(AccountJson):
     """The account, whether it was made now or before."""
 
     created: Created
 
 
-class AccountList(Answer):
+class AccountListJson(AnswerJson):
     """All sub-accounts."""
 
-    accounts: Annotated[list[Account], says("The owner's sub-accounts first, then those of keys that have enrolled.")]
+    accounts: Annotated[list[AccountJson], says("The owner's first, then those of keys that have enrolled.")]
 
 
-class OfferOfAccount(Answer):
+class OfferOfAccountJson(AnswerJson):
     """An offer that fills an account."""
 
     offer_id: Annotated[str, says("Its id.")]
@@ -38,7 +38,7 @@ class OfferOfAccount(Answer):
     noffer: Annotated[str, says("Its code.")]
 
 
-class PointerOfAccount(Answer):
+class PointerOfAccountJson(AnswerJson):
     """A debit pointer that takes from an account."""
 
     pointer_id: Annotated[str, says("Its id.")]
@@ -46,23 +46,23 @@ class PointerOfAccount(Answer):
     ndebit: Annotated[str, says("Its code.")]
 
 
-class AccountShown(Account):
+class AccountShownJson(AccountJson):
     """A sub-account with its codes."""
 
-    offers: Annotated[list[OfferOfAccount], says("Its offers that can be paid.")]
-    pointers: Annotated[list[PointerOfAccount], says("The debit pointers that take from it.")]
+    offers: Annotated[list[OfferOfAccountJson], says("Its offers that can be paid.")]
+    pointers: Annotated[list[PointerOfAccountJson], says("The debit pointers that take from it.")]
 
 
-class Moved(Answer):
-    """What a sub-account was given, or what was taken back from it."""
+class MovedJson(AnswerJson):
+    """Money that a sub-account was given, or that was taken back from it."""
 
     account: Annotated[str, says("Its name.")]
     amount_msat: Annotated[int, says("What was moved.")]
     available_msat: Annotated[int, says("What it can spend now.")]
 
 
-class Transferred(Answer):
-    """What was moved from one sub-account to another."""
+class TransferredJson(AnswerJson):
+    """Money that was moved from one sub-account to another."""
 
     from_account: Annotated[str, says("The account that it was taken from.")]
     to_account: Annotated[str, says("The account that it was given to.")]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kitestring.app.owner.results.words import Answer, says
+from kitestring.app.owner.results.words import AnswerJson, says
 from kitestring.base.budgets import Period
 
 
-class Budget(Answer):
+class BudgetJson(AnswerJson):
     """A budget as it was set. Without any budget the list of budgets is empty."""
 
     limit_msat: Annotated[int, says("The most that may be spent in one period, fees included.")]
@@ -21,7 +21,7 @@ class Budget(Answer):
     limit_minor: Annotated[int | None, says("The limit in minor units of that currency; null without one.")]
 
 
-class BudgetNow(Budget):
+class BudgetNowJson(BudgetJson):
     """A budget, and how it stands now."""
 
     used_msat: Annotated[int, says("What is spent or reserved in this period.")]
@@ -29,5 +29,5 @@ class BudgetNow(Budget):
     renews_at: Annotated[int | None, says("When the next period begins; null: never, or bit by bit (`rolling`).")]
 
 
-Budgets = Annotated[list[Budget], says("Its budgets; each has to cover a payment. Empty: no limit.")]
-BudgetsNow = Annotated[list[BudgetNow], says("Its budgets as they stand; each covers a payment. Empty: no limit.")]
+Budgets = Annotated[list[BudgetJson], says("Its budgets; each has to cover a payment. Empty: no limit.")]
+BudgetsNow = Annotated[list[BudgetNowJson], says("Its budgets as they stand; each covers a payment. Empty: no limit.")]

@@ -1,4 +1,4 @@
-"""What the commands about wallet connections answer."""
+"""The answers of the commands about wallet connections."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from kitestring.app.owner.results.budgets import Budgets, BudgetsNow
 from kitestring.app.owner.results.words import (
-    Account,
-    Answer,
+    AccountName,
+    AnswerJson,
     Changed,
-    Changes,
+    ChangedFields,
     Created,
     CreatedAt,
     ExpiresAt,
@@ -23,12 +23,12 @@ from kitestring.base.grants import CipherSetting, ShownBalance
 _Preset = Literal["read-only", "receive-only", "pay", "full"]
 
 
-class _Connection(Answer):
+class _ConnectionJson(AnswerJson):
     name: Annotated[str, says("Its name.")]
     connection_id: Annotated[str, says("Its id, which stays when the name changes.")]
     service_pubkey: Annotated[str, says("The public key by which the app knows this service.")]
     client_pubkey: Annotated[str, says("The public key of the app.")]
-    account: Account
+    account: AccountName
     methods: Annotated[list[str], says("What it may do: methods and notifications of NIP-47.")]
     preset: Annotated[
         Literal["read-only", "receive-only", "pay", "full"] | None,
@@ -45,31 +45,31 @@ class _Connection(Answer):
     version: Annotated[int, says("Grows with each change; name it to change what you saw.")]
 
 
-class Connection(_Connection):
+class ConnectionJson(_ConnectionJson):
     """A wallet connection, which one app has."""
 
     budgets: Budgets
 
 
-class RelayWord(Answer):
-    """What a relay says of a connection that was announced to it."""
+class RelayWordJson(AnswerJson):
+    """A relay's word about a connection that was announced to it."""
 
     relay: Annotated[str, says("The relay.")]
     carries: Annotated[bool, says("Whether it shows apps what the connection may do.")]
     words: Annotated[str | None, says("Why not; null where there is nothing to say.")]
 
 
-class ConnectionMade(Connection):
+class ConnectionMadeJson(ConnectionJson):
     """A connection with its link, which is a secret."""
 
     created: Created
     nwc_uri: Annotated[str | None, says("The secret link; null once it was used.")]
     callback: Annotated[str | None, says("The link at which the app waits, where it has asked by a deep link.")]
     open: Annotated[str | None, says("The link that hands the connection over to that app.")]
-    relays: Annotated[list[RelayWord], says("What each relay says of it; empty once the link was used.")]
+    relays: Annotated[list[RelayWordJson], says("What each relay says of it; empty once the link was used.")]
 
 
-class _Standing(_Connection):
+class _StandingJson(_ConnectionJson):
     budgets: BudgetsNow
     state: Annotated[Literal["active", "paused", "expired", "revoked"], says("`active` alone lets its app in.")]
     spent_msat: Annotated[int | None, says("What is used of the budget with the least left; null: it has none.")]
@@ -79,7 +79,7 @@ class _Standing(_Connection):
     last_used_at: Annotated[int | None, says("When its app has last asked for something.")]
 
 
-class ConnectionListed(_Standing):
+class ConnectionListedJson(_StandingJson):
     """A connection in the list."""
 
     open_payments: Annotated[int, says("Its payments that are under way.")]
@@ -87,13 +87,13 @@ class ConnectionListed(_Standing):
     old_relays: OldRelays
 
 
-class ConnectionList(Answer):
+class ConnectionListJson(AnswerJson):
     """All connections."""
 
-    connections: Annotated[list[ConnectionListed], says("Those that were not revoked, the oldest first.")]
+    connections: Annotated[list[ConnectionListedJson], says("Those that were not revoked, the oldest first.")]
 
 
-class RelayOfLink(Answer):
+class RelayOfLinkJson(AnswerJson):
     """A relay in the link of a connection."""
 
     relay: Annotated[str, says("The relay.")]
@@ -102,25 +102,25 @@ class RelayOfLink(Answer):
     words: Annotated[str | None, says("Why not; null where there is nothing to say.")]
 
 
-class ConnectionPaused(_Standing):
+class ConnectionPausedJson(_StandingJson):
     """A connection that was paused or resumed."""
 
     changed: Changed
 
 
-class ConnectionShown(_Standing):
+class ConnectionShownJson(_StandingJson):
     """One connection, how its budgets stand, and how it can be reached."""
 
-    relays: Annotated[list[RelayOfLink], says("The relays of its link.")]
+    relays: Annotated[list[RelayOfLinkJson], says("The relays of its link.")]
 
 
-class ConnectionEdited(ConnectionShown):
+class ConnectionEditedJson(ConnectionShownJson):
     """A connection after a change."""
 
-    changed: Changes
+    changed: ChangedFields
 
 
-class ConnectionRevoked(Answer):
+class ConnectionRevokedJson(AnswerJson):
     """A connection that was ended."""
 
     name: Annotated[str, says("Its name.")]

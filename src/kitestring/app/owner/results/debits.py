@@ -1,4 +1,4 @@
-"""What the commands about debit pointers, grants and sessions answer."""
+"""The answers of the commands about debit pointers, grants and sessions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from kitestring.app.owner.results.budgets import BudgetsNow
 from kitestring.app.owner.results.words import (
-    Account,
-    Answer,
+    AccountName,
+    AnswerJson,
     Changed,
     Created,
     CreatedAt,
@@ -22,7 +22,7 @@ from kitestring.app.owner.results.words import (
 from kitestring.base.grants import Sessions, Strangers
 
 
-class Pointer(Answer):
+class PointerJson(AnswerJson):
     """A debit pointer: a code by which others ask for money."""
 
     pointer_id: Annotated[str, says("Its id.")]
@@ -30,7 +30,7 @@ class Pointer(Answer):
     ndebit: Annotated[str, says("Its code.")]
     policy: Annotated[Strangers, says("What a key without a grant gets.")]
     sessions: Annotated[Sessions, says("Which codes that are good once it takes.")]
-    account: Account
+    account: AccountName
     budgets: BudgetsNow
     per_payment_msat: PerPaymentMsat
     grants: Annotated[int, says("How many keys may take by it without asking.")]
@@ -38,31 +38,31 @@ class Pointer(Answer):
     old_relays: OldRelays
 
 
-class PointerMade(Pointer):
+class PointerMadeJson(PointerJson):
     """A pointer, whether it was made now or before."""
 
     created: Created
 
 
-class PointerList(Answer):
+class PointerListJson(AnswerJson):
     """All debit pointers."""
 
-    pointers: Annotated[list[Pointer], says("The owner's own, the oldest first.")]
+    pointers: Annotated[list[PointerJson], says("The owner's own, the oldest first.")]
 
 
-class PointerChanged(Pointer):
+class PointerChangedJson(PointerJson):
     """A pointer after a change."""
 
     changed: Changed
 
 
-class PointerRelinked(PointerChanged):
+class PointerRelinkedJson(PointerChangedJson):
     """A pointer with its code of today."""
 
     left_relays: LeftRelays
 
 
-class PointerDeleted(Answer):
+class PointerDeletedJson(AnswerJson):
     """A pointer that was ended."""
 
     pointer_id: Annotated[str, says("Its id.")]
@@ -71,7 +71,7 @@ class PointerDeleted(Answer):
     grants: Annotated[int, says("How many grants ended with it.")]
 
 
-class Debit(Answer):
+class DebitJson(AnswerJson):
     """A debit grant: what one key may take by one pointer without asking."""
 
     grant_id: Annotated[str, says("Its id.")]
@@ -80,7 +80,7 @@ class Debit(Answer):
     npub: Npub
     pointer_id: Annotated[str, says("The id of the pointer.")]
     pointer: Annotated[str | None, says("The label of the pointer.")]
-    account: Account
+    account: AccountName
     budgets: BudgetsNow
     per_payment_msat: PerPaymentMsat
     expires_at: ExpiresAt
@@ -88,19 +88,19 @@ class Debit(Answer):
     last_paid_at: Annotated[int | None, says("When the key was last paid.")]
 
 
-class DebitList(Answer):
+class DebitListJson(AnswerJson):
     """Debit grants."""
 
-    grants: Annotated[list[Debit], says("The grants, the oldest first.")]
+    grants: Annotated[list[DebitJson], says("The grants, the oldest first.")]
 
 
-class DebitEdited(Debit):
+class DebitEditedJson(DebitJson):
     """A grant after a change."""
 
     changed: Changed
 
 
-class DebitRevoked(Answer):
+class DebitRevokedJson(AnswerJson):
     """A grant that was ended."""
 
     grant_id: Annotated[str, says("Its id.")]
@@ -110,7 +110,7 @@ class DebitRevoked(Answer):
     revoked_at: RevokedAt
 
 
-class SessionMade(Answer):
+class SessionMadeJson(AnswerJson):
     """A code that is good for one payment."""
 
     session: Annotated[str, says("Its mark in the list of sessions, which is no secret.")]
@@ -122,7 +122,7 @@ class SessionMade(Answer):
     ndebit: Annotated[str | None, says("The code; null once it is forgotten.")]
 
 
-class Session(Answer):
+class SessionJson(AnswerJson):
     """A code that was good for one payment, and its end."""
 
     session: Annotated[str, says("Its mark.")]
@@ -138,8 +138,8 @@ class Session(Answer):
     payment_hash: Annotated[str | None, says("The hash of its payment.")]
 
 
-class SessionList(Answer):
+class SessionListJson(AnswerJson):
     """The sessions of one pointer."""
 
     pointer_id: Annotated[str, says("The id of the pointer.")]
-    sessions: Annotated[list[Session], says("The sessions, the newest first.")]
+    sessions: Annotated[list[SessionJson], says("The sessions, the newest first.")]

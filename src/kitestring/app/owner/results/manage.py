@@ -1,12 +1,12 @@
-"""What the commands about links for apps that manage offers answer."""
+"""The answers of the commands about links for apps that manage offers."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from kitestring.app.owner.results.words import (
-    Account,
-    Answer,
+    AccountName,
+    AnswerJson,
     Changed,
     Created,
     CreatedAt,
@@ -19,50 +19,50 @@ from kitestring.app.owner.results.words import (
 )
 
 
-class Link(Answer):
+class LinkJson(AnswerJson):
     """A link over which apps manage offers."""
 
     link_id: Annotated[str, says("Its id.")]
     label: Annotated[str, says("Its label.")]
     nmanage: Annotated[str, says("Its code.")]
     policy: Annotated[Literal["deny", "ask"], says("What a key without a grant gets.")]
-    account: Account
+    account: AccountName
     grants: Annotated[int, says("How many apps may manage offers by it without asking.")]
     offers: Annotated[int, says("How many offers were made by it.")]
     created_at: CreatedAt
     old_relays: OldRelays
 
 
-class LinkMade(Link):
+class LinkMadeJson(LinkJson):
     """A link, whether it was made now or before."""
 
     created: Created
 
 
-class LinkList(Answer):
+class LinkListJson(AnswerJson):
     """All links."""
 
-    links: Annotated[list[Link], says("The links, the oldest first.")]
+    links: Annotated[list[LinkJson], says("The links, the oldest first.")]
 
 
-class LinkChanged(Link):
+class LinkChangedJson(LinkJson):
     """A link after a change."""
 
     changed: Changed
 
 
-class LinkRelinked(LinkChanged):
+class LinkRelinkedJson(LinkChangedJson):
     """A link with its code of today."""
 
     left_relays: LeftRelays
 
 
-class _OffersLeft(Answer):
+class _OffersLeftJson(AnswerJson):
     deleted_offers: Annotated[int, says("How many offers were deleted with it.")]
     left_offers: Annotated[int, says("How many offers go on selling.")]
 
 
-class LinkEnded(_OffersLeft):
+class LinkEndedJson(_OffersLeftJson):
     """A link that was ended."""
 
     link_id: Annotated[str, says("Its id.")]
@@ -71,7 +71,7 @@ class LinkEnded(_OffersLeft):
     grants: Annotated[int, says("How many grants ended with it.")]
 
 
-class Manager(Answer):
+class ManagerJson(AnswerJson):
     """An app that may manage offers without asking."""
 
     grant_id: Annotated[str, says("The id of its grant.")]
@@ -80,20 +80,20 @@ class Manager(Answer):
     npub: Npub
     link_id: Annotated[str, says("The id of the link.")]
     link: Annotated[str | None, says("The label of the link.")]
-    account: Account
+    account: AccountName
     offers: Annotated[int, says("How many offers it has made.")]
     most_offers: Annotated[int, says("How many it may have.")]
     expires_at: ExpiresAt
     created_at: CreatedAt
 
 
-class ManagerList(Answer):
+class ManagerListJson(AnswerJson):
     """The apps that may manage offers."""
 
-    grants: Annotated[list[Manager], says("Their grants, the oldest first.")]
+    grants: Annotated[list[ManagerJson], says("Their grants, the oldest first.")]
 
 
-class ManagerRevoked(_OffersLeft):
+class ManagerRevokedJson(_OffersLeftJson):
     """The grant of an app that was ended."""
 
     grant_id: Annotated[str, says("Its id.")]

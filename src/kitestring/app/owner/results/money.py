@@ -1,18 +1,16 @@
-"""What the commands about money answer: payments, invoices, balances, transactions."""
+"""The answers of the commands about money: payments, invoices, balances, transactions."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from kitestring.app.owner.results.accounts import Account
+from kitestring.app.owner.results.accounts import AccountJson
 from kitestring.app.owner.results.words import (
-    Account as AccountName,
-)
-from kitestring.app.owner.results.words import (
-    Answer,
-    Bolt11,
+    AccountName,
+    AnswerJson,
     CreatedAt,
     FeeMsat,
+    InvoiceText,
     PaymentHash,
     ServiceFeeMsat,
     ServicePubkey,
@@ -22,7 +20,7 @@ from kitestring.app.owner.results.words import (
 ConnectionId = Annotated[str | None, says("The connection, or the debit grant; null: the owner's own, or an offer's.")]
 
 
-class Paid(Answer):
+class PaidJson(AnswerJson):
     """A payment that has settled."""
 
     payment_hash: PaymentHash
@@ -35,7 +33,7 @@ class Paid(Answer):
     created_at: Annotated[int | None, says("When the payment began; null: not known.")]
 
 
-class Rate(Answer):
+class RateJson(AnswerJson):
     """The rate that something was priced with: so many minor units are worth exactly so many msat."""
 
     currency: Annotated[str, says("The currency.")]
@@ -45,7 +43,7 @@ class Rate(Answer):
     sources: Annotated[list[str], says("Who told it.")]
 
 
-class Transaction(Answer):
+class TransactionJson(AnswerJson):
     """A payment (outgoing) or an invoice (incoming)."""
 
     type: Annotated[Literal["incoming", "outgoing"], says("The way of the money.")]
@@ -70,7 +68,7 @@ class Transaction(Answer):
     offer_id: Annotated[str | None, says("The offer that was paid.")]
     payer_data: Annotated[dict[str, str] | None, says("What the payer of an offer has told.")]
     price: Annotated[str | None, says("The price in a currency and its rate, as a text.")]
-    rate: Annotated[Rate | None, says("The rate that an offer was priced with.")]
+    rate: Annotated[RateJson | None, says("The rate that an offer was priced with.")]
     account: AccountName
     connection_id: ConnectionId
     connection: Annotated[str | None, says("The name of the connection.")]
@@ -79,21 +77,21 @@ class Transaction(Answer):
     npub: Annotated[str | None, says("The same key as an npub.")]
 
 
-class TransactionList(Answer):
+class TransactionListJson(AnswerJson):
     """Payments and invoices."""
 
-    transactions: Annotated[list[Transaction], says("The newest first.")]
+    transactions: Annotated[list[TransactionJson], says("The newest first.")]
 
 
-class Balance(Answer):
-    """What can be spent."""
+class BalanceJson(AnswerJson):
+    """The balances."""
 
     balance_msat: Annotated[int | None, says("What the owner account can spend; null: the node cannot be asked.")]
     unknown_because: Annotated[str | None, says("Why the balance is not known.")]
-    accounts: Annotated[list[Account], says("The sub-accounts.")]
+    accounts: Annotated[list[AccountJson], says("The sub-accounts.")]
 
 
-class NodeInfo(Answer):
+class NodeInfoJson(AnswerJson):
     """The node, and the counters of the service."""
 
     service_pubkey: ServicePubkey
@@ -109,7 +107,7 @@ class NodeInfo(Answer):
     spending_stopped: Annotated[str | None, says("Why spending is stopped; null: it is not.")]
 
 
-class Resolved(Answer):
+class ResolvedJson(AnswerJson):
     """A payment that the operator has decided about."""
 
     payment_id: Annotated[str, says("The id of the payment.")]
@@ -118,13 +116,13 @@ class Resolved(Answer):
     state: Annotated[Literal["resolved"], says("Its state.")]
 
 
-class HoldMade(Transaction):
+class HoldMadeJson(TransactionJson):
     """A hold invoice that was made."""
 
     preimage_is_kept: Annotated[bool, says("Whether the service has the preimage, so that a word settles it.")]
 
 
-class HoldEnded(Answer):
+class HoldEndedJson(AnswerJson):
     """A hold invoice that was decided."""
 
     payment_hash: PaymentHash
@@ -132,7 +130,7 @@ class HoldEnded(Answer):
     amount_msat: Annotated[int, says("What was taken; 0 if nothing.")]
 
 
-class Hold(Answer):
+class HoldJson(AnswerJson):
     """A hold invoice that waits for a payer or for a decision."""
 
     payment_hash: PaymentHash
@@ -148,16 +146,16 @@ class Hold(Answer):
     account: AccountName
     connection_id: ConnectionId
     connection: Annotated[str | None, says("The name of the connection; null: the owner's own.")]
-    bolt11: Bolt11
+    bolt11: InvoiceText
 
 
-class HoldList(Answer):
+class HoldListJson(AnswerJson):
     """Hold invoices."""
 
-    holds: Annotated[list[Hold], says("Those that wait.")]
+    holds: Annotated[list[HoldJson], says("Those that wait.")]
 
 
-class Signed(Answer):
+class SignedJson(AnswerJson):
     """A text that the node has signed."""
 
     message: Annotated[str, says("The text.")]

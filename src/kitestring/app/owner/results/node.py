@@ -1,13 +1,13 @@
-"""What the commands about the service as a whole answer: card, health, books, beacon, events."""
+"""The answers of the commands about the service as a whole: card, health, books, beacon, events."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from kitestring.app.owner.results.words import Answer, ServicePubkey, says
+from kitestring.app.owner.results.words import AnswerJson, ServicePubkey, says
 
 
-class KeptRelay(Answer):
+class KeptRelayJson(AnswerJson):
     """A relay that the settings do not name any more, and the names of everything that still names it."""
 
     url: Annotated[str, says("The relay.")]
@@ -17,17 +17,17 @@ class KeptRelay(Answer):
     links: Annotated[list[str], says("Links for apps that manage offers.")]
 
 
-class Card(Answer):
-    """How to reach this service."""
+class CardJson(AnswerJson):
+    """The ways to reach this service."""
 
     relays: Annotated[list[str], says("Its relays.")]
-    old_relays: Annotated[list[KeptRelay], says("Old relays that it still serves.")]
+    old_relays: Annotated[list[KeptRelayJson], says("Old relays that it still serves.")]
     service_pubkey: ServicePubkey
     noffer: Annotated[str | None, says("The code of its first offer.")]
     ndebit: Annotated[str | None, says("The code of its first debit pointer.")]
 
 
-class NodeFacts(Answer):
+class NodeFactsJson(AnswerJson):
     """The node as it is now; what does not fit the other fields is null."""
 
     reachable: Annotated[bool, says("Whether it answers, and is the one that it was.")]
@@ -40,7 +40,7 @@ class NodeFacts(Answer):
     receivable_msat: Annotated[int | None, says("What it can receive.")]
 
 
-class Finding(Answer):
+class FindingJson(AnswerJson):
     """One line of ``kitestring doctor``."""
 
     name: Annotated[str, says("What it is about.")]
@@ -48,7 +48,7 @@ class Finding(Answer):
     message: Annotated[str, says("The sentence.")]
 
 
-class RelayFacts(Answer):
+class RelayFactsJson(AnswerJson):
     """A relay, judged by the requests that the service sent itself over it."""
 
     url: Annotated[str, says("The relay.")]
@@ -59,7 +59,7 @@ class RelayFacts(Answer):
     old: Annotated[bool, says("Whether the settings do not name it any more.")]
 
 
-class ClockReading(Answer):
+class ClockReadingJson(AnswerJson):
     """A clock as it was read once: ours is ahead of it by that much, less than 0 where behind."""
 
     whose: Annotated[str, says("Whose it is.")]
@@ -68,21 +68,21 @@ class ClockReading(Answer):
     most_s: Annotated[int, says("We are at most so far ahead.")]
 
 
-class Waiting(Answer):
+class WaitingJson(AnswerJson):
     """Questions that wait for the owner."""
 
     waiting: Annotated[int, says("How many.")]
     oldest_at: Annotated[int | None, says("When the oldest was asked.")]
 
 
-class Alarm(Answer):
+class AlarmJson(AnswerJson):
     """An alarm of the last week."""
 
     happened_at: Annotated[int, says("When it was raised.")]
     sentence: Annotated[str, says("What happened.")]
 
 
-class FullShare(Answer):
+class FullShareJson(AnswerJson):
     """A holder that may have no more until some have ended."""
 
     holder: Annotated[str, says("Whose share it is.")]
@@ -90,31 +90,31 @@ class FullShare(Answer):
     number: Annotated[int, says("How many are under way.")]
 
 
-class SpendingStop(Answer):
-    """Why spending is stopped."""
+class SpendingStopJson(AnswerJson):
+    """A reason for which spending is stopped."""
 
     cause: Annotated[str, says("The cause.")]
     why: Annotated[str, says("The sentence.")]
 
 
-class Health(Answer):
+class HealthJson(AnswerJson):
     """The facts that ``kitestring doctor`` judges."""
 
-    node: Annotated[NodeFacts, says("The node.")]
-    findings: Annotated[list[Finding], says("What the parts of the service have found.")]
-    relays: Annotated[list[RelayFacts], says("The relays.")]
+    node: Annotated[NodeFactsJson, says("The node.")]
+    findings: Annotated[list[FindingJson], says("What the parts of the service have found.")]
+    relays: Annotated[list[RelayFactsJson], says("The relays.")]
     asked_at: Annotated[int, says("When this was asked.")]
-    clocks: Annotated[list[ClockReading], says("The clocks of relays and node.")]
-    questions: Annotated[Waiting, says("Questions that wait for the owner.")]
+    clocks: Annotated[list[ClockReadingJson], says("The clocks of relays and node.")]
+    questions: Annotated[WaitingJson, says("Questions that wait for the owner.")]
     open_payments: Annotated[int, says("How many payments are under way.")]
     unknown_payments: Annotated[list[str], says("Hashes of payments whose end nobody knows.")]
     overdrawn_accounts: Annotated[list[str], says("Accounts that have spent more than they had.")]
-    alarms: Annotated[list[Alarm], says("The newest alarms of the last week.")]
-    full_shares: Annotated[list[FullShare], says("Who may have no more for now.")]
-    spending_stopped: Annotated[list[SpendingStop], says("Why spending is stopped; empty: it is not.")]
+    alarms: Annotated[list[AlarmJson], says("The newest alarms of the last week.")]
+    full_shares: Annotated[list[FullShareJson], says("Who may have no more for now.")]
+    spending_stopped: Annotated[list[SpendingStopJson], says("Why spending is stopped; empty: it is not.")]
 
 
-class NodeAudit(Answer):
+class NodeAuditJson(AnswerJson):
     """The ledger compared with the node's own lists."""
 
     violations: Annotated[list[str], says("What does not agree; empty: everything does.")]
@@ -123,15 +123,15 @@ class NodeAudit(Answer):
     stopped_by: Annotated[list[str], says("The causes for which spending is stopped.")]
 
 
-class RelayOfBeacon(Answer):
-    """What a relay said to the beacon."""
+class RelayOfBeaconJson(AnswerJson):
+    """A relay's word about the beacon."""
 
     relay: Annotated[str, says("The relay.")]
     has_it: Annotated[bool, says("Whether it has the beacon.")]
     words: Annotated[str | None, says("Its own words, or why it has not.")]
 
 
-class BeaconSaid(Answer):
+class BeaconSaidJson(AnswerJson):
     """The beacon of this service."""
 
     is_on: Annotated[bool, says("Whether it is published regularly.")]
@@ -141,10 +141,10 @@ class BeaconSaid(Answer):
     content: Annotated[dict[str, Any], says("What it says: see the specification of CLINK Beacon.")]
     event_id: Annotated[str | None, says("The event that was published last; null: none was.")]
     created_at: Annotated[int | None, says("The time in it.")]
-    relays: Annotated[list[RelayOfBeacon], says("What each relay said to it.")]
+    relays: Annotated[list[RelayOfBeaconJson], says("What each relay said to it.")]
 
 
-class Event(Answer):
+class EventJson(AnswerJson):
     """Something that became true."""
 
     number: Annotated[int, says("Its number; they have no gap.")]
@@ -157,16 +157,16 @@ class Event(Answer):
     detail: Annotated[str | None, says("More in words.")]
 
 
-class EventList(Answer):
+class EventListJson(AnswerJson):
     """Events in the order of their numbers."""
 
     last: Annotated[int, says("The number of the newest event there is.")]
     missed: Annotated[int, says("Events after `--after` that were forgotten meanwhile.")]
-    events: Annotated[list[Event], says("The events, the oldest first.")]
+    events: Annotated[list[EventJson], says("The events, the oldest first.")]
 
 
-class SpendingAllowed(Answer):
-    """What spending is allowed after."""
+class SpendingAllowedJson(AnswerJson):
+    """The end of a stop of spending, or of none."""
 
     allowed: Annotated[list[str], says("Causes that stop it no more.")]
     spending_stopped: Annotated[str | None, says("Why it is still stopped; null: it is not.")]

@@ -1,14 +1,14 @@
-"""What the commands about offers and their webhooks answer."""
+"""The answers of the commands about offers and their webhooks."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from kitestring.app.owner.results.words import (
-    Account,
-    Answer,
+    AccountName,
+    AnswerJson,
     Changed,
-    Changes,
+    ChangedFields,
     CreatedAt,
     ExpiresAt,
     LeftRelays,
@@ -17,7 +17,7 @@ from kitestring.app.owner.results.words import (
 )
 
 
-class Offer(Answer):
+class OfferJson(AnswerJson):
     """An offer: a static code that anybody can pay."""
 
     offer_id: Annotated[str, says("Its id.")]
@@ -31,7 +31,7 @@ class Offer(Answer):
     now_msat: Annotated[int | None, says("What that is worth now; null where it is not asked for or not known.")]
     min_msat: Annotated[int | None, says("The least that a payer may name.")]
     max_msat: Annotated[int | None, says("The most that a payer may name.")]
-    account: Account
+    account: AccountName
     payer_data: Annotated[list[str], says("What a payer is asked for; a name that ends in `?` may stay unanswered.")]
     expires_at: ExpiresAt
     zap_npub: Annotated[str | None, says("The key whose zaps it takes.")]
@@ -43,27 +43,27 @@ class Offer(Answer):
     old_relays: OldRelays
 
 
-class OfferList(Answer):
+class OfferListJson(AnswerJson):
     """The offers."""
 
-    offers: Annotated[list[Offer], says("The owner's own, the oldest first.")]
+    offers: Annotated[list[OfferJson], says("The owner's own, the oldest first.")]
 
 
-class OfferEdited(Offer):
+class OfferEditedJson(OfferJson):
     """An offer after a change."""
 
-    changed: Changes
+    changed: ChangedFields
     old_noffer: Annotated[str | None, says("The code of before, which forwards now; null: the code has stayed.")]
 
 
-class OfferRelinked(Offer):
+class OfferRelinkedJson(OfferJson):
     """An offer with its code of today."""
 
     changed: Changed
     left_relays: LeftRelays
 
 
-class OfferDeleted(Answer):
+class OfferDeletedJson(AnswerJson):
     """An offer that was ended."""
 
     offer_id: Annotated[str, says("Its id.")]
@@ -71,7 +71,7 @@ class OfferDeleted(Answer):
     deleted: Annotated[bool, says("True.")]
 
 
-class WebhookShown(Answer):
+class WebhookShownJson(AnswerJson):
     """The webhook of an offer, with its secret."""
 
     offer_id: Annotated[str, says("The id of the offer.")]
@@ -83,15 +83,15 @@ class WebhookShown(Answer):
     failed: Annotated[int, says("Deliveries that were given up.")]
 
 
-class WebhookTested(Answer):
-    """What a webhook has answered to a test."""
+class WebhookTestedJson(AnswerJson):
+    """The answer of a webhook to a test."""
 
     offer_id: Annotated[str, says("The id of the offer.")]
     taken: Annotated[bool, says("Whether the receiver has taken it.")]
     status: Annotated[str | None, says("Its answer, or why there is none.")]
 
 
-class Delivery(Answer):
+class DeliveryJson(AnswerJson):
     """A payment that a webhook was told of, or is to be told of."""
 
     delivery: Annotated[str, says("Its id.")]
@@ -107,13 +107,13 @@ class Delivery(Answer):
     ended_at: Annotated[int | None, says("When it was taken or given up.")]
 
 
-class DeliveryList(Answer):
+class DeliveryListJson(AnswerJson):
     """Deliveries."""
 
-    deliveries: Annotated[list[Delivery], says("The deliveries, the newest first.")]
+    deliveries: Annotated[list[DeliveryJson], says("The deliveries, the newest first.")]
 
 
-class SentAgain(Answer):
+class SentAgainJson(AnswerJson):
     """Deliveries that are tried once more."""
 
     sent_again: Annotated[int, says("How many are tried again.")]

@@ -1,20 +1,20 @@
-"""What the commands about questions to the owner, and about blocked keys, answer."""
+"""The answers of the commands about questions to the owner, and about blocked keys,."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from kitestring.app.owner.results.budgets import Budget, BudgetsNow
-from kitestring.app.owner.results.words import Answer, ExpiresAt, Key, Npub, PerPaymentMsat, says
+from kitestring.app.owner.results.budgets import BudgetJson, BudgetsNow
+from kitestring.app.owner.results.words import AnswerJson, ExpiresAt, Key, Npub, PerPaymentMsat, says
 
 
-class Wish(Answer):
+class WishJson(AnswerJson):
     """The connection that an app asks for; its texts are the app's own."""
 
     name: Annotated[str | None, says("What the app calls itself.")]
     methods: Annotated[list[str], says("What it needs.")]
     optional_methods: Annotated[list[str], says("What it takes where it is served.")]
-    budget: Annotated[Budget | None, says("The budget that it asks for; null: none.")]
+    budget: Annotated[BudgetJson | None, says("The budget that it asks for; null: none.")]
     expires_at: ExpiresAt
     isolated: Annotated[bool, says("Whether it wants an account of its own.")]
     verifiable: Annotated[bool, says("Whether it can tell that the answer is to its request.")]
@@ -23,16 +23,16 @@ class Wish(Answer):
     return_to: Annotated[str | None, says("The link by which it goes on.")]
 
 
-class Deed(Answer):
-    """What an app asks to do with an offer; the texts of its fields are the app's own."""
+class DeedJson(AnswerJson):
+    """A deed that an app asks for, about an offer; the texts of its fields are the app's own."""
 
     action: Annotated[Literal["create", "update", "get", "list", "delete"], says("What it asks to do.")]
     offer_id: Annotated[str | None, says("The offer that it is about.")]
     offer: Annotated[str | None, says("The label of that offer, as it is now.")]
-    fields: Annotated[DeedFields, says("The values that the offer is to have.")]
+    fields: Annotated[DeedFieldsJson, says("The values that the offer is to have.")]
 
 
-class DeedFields(Answer):
+class DeedFieldsJson(AnswerJson):
     """The values that an app gives an offer."""
 
     label: Annotated[str | None, says("The label; null: as it is.")]
@@ -41,8 +41,8 @@ class DeedFields(Answer):
     payer_data: Annotated[list[str] | None, says("What a payer is asked for; null: as it is.")]
 
 
-class GrantOfCaller(Answer):
-    """What the caller may take already."""
+class GrantOfCallerJson(AnswerJson):
+    """The grant that the caller has already."""
 
     grant_id: Annotated[str, says("The id of its grant.")]
     budgets: BudgetsNow
@@ -50,15 +50,15 @@ class GrantOfCaller(Answer):
     expires_at: ExpiresAt
 
 
-class Dealings(Answer):
-    """What the caller has taken so far."""
+class DealingsJson(AnswerJson):
+    """The dealings with the caller so far."""
 
     payments: Annotated[int, says("How many payments.")]
     cost_msat: Annotated[int, says("What they have cost, fees included.")]
     last_at: Annotated[int | None, says("When the last one was.")]
 
 
-class Question(Answer):
+class QuestionJson(AnswerJson):
     """A question to the owner. It is decided once."""
 
     id: Annotated[str, says("Its id.")]
@@ -74,27 +74,27 @@ class Question(Answer):
     amount_msat: Annotated[int | None, says("The amount of the payment that is asked for; null: none is.")]
     max_fee_msat: Annotated[int | None, says("The most that its routing may cost.")]
     service_fee_msat: Annotated[int | None, says("What the service itself would take.")]
-    budget: Annotated[Budget | None, says("The budget that is asked for; null: none is.")]
-    grant: Annotated[GrantOfCaller | None, says("What the caller may take there already; null: nothing.")]
+    budget: Annotated[BudgetJson | None, says("The budget that is asked for; null: none is.")]
+    grant: Annotated[GrantOfCallerJson | None, says("What the caller may take there already; null: nothing.")]
     description: Annotated[str | None, says("The caller's own words.")]
     invoice_description: Annotated[str | None, says("The words of the invoice, which are the payee's.")]
     payment_hash: Annotated[str | None, says("The hash of the payment that is asked for.")]
-    connection: Annotated[Wish | None, says("The connection that is asked for; null: none is.")]
-    manage: Annotated[Deed | None, says("What is to be done with offers; null: nothing.")]
-    dealings: Annotated[Dealings, says("What the caller has taken so far.")]
+    connection: Annotated[WishJson | None, says("The connection that is asked for; null: none is.")]
+    manage: Annotated[DeedJson | None, says("What is to be done with offers; null: nothing.")]
+    dealings: Annotated[DealingsJson, says("What the caller has taken so far.")]
     state: Annotated[str, says("`open`, or how it ended.")]
     decided_at: Annotated[int | None, says("When it was decided.")]
     decided_by: Annotated[str | None, says("Who has decided; null: nobody yet, or time.")]
     decision: Annotated[str | None, says("What was decided.")]
 
 
-class QuestionList(Answer):
+class QuestionListJson(AnswerJson):
     """Questions to the owner."""
 
-    approvals: Annotated[list[Question], says("The questions, the oldest first.")]
+    approvals: Annotated[list[QuestionJson], says("The questions, the oldest first.")]
 
 
-class Approved(Question):
+class ApprovedJson(QuestionJson):
     """A question after a yes, and what came of it."""
 
     outcome: Annotated[str, says("`paid`, `not_paid` (proven), `open` (still under way), `granted`, or its state.")]
@@ -104,13 +104,13 @@ class Approved(Question):
     connected: Annotated[str | None, says("The name of the connection that was made; null: none.")]
 
 
-class Denied(Question):
+class DeniedJson(QuestionJson):
     """A question after a no."""
 
     outcome: Annotated[Literal["denied", "blocked"], says("Whether its key may ask again.")]
 
 
-class BlockedKey(Answer):
+class BlockedKeyJson(AnswerJson):
     """A key that is refused whatever it asks for."""
 
     caller: Key
@@ -119,13 +119,13 @@ class BlockedKey(Answer):
     note: Annotated[str | None, says("Your note.")]
 
 
-class BlockedList(Answer):
+class BlockedListJson(AnswerJson):
     """The keys that are refused."""
 
-    blocked: Annotated[list[BlockedKey], says("The keys.")]
+    blocked: Annotated[list[BlockedKeyJson], says("The keys.")]
 
 
-class Blocked(Answer):
+class BlockedJson(AnswerJson):
     """A key that is blocked."""
 
     caller: Key
@@ -133,7 +133,7 @@ class Blocked(Answer):
     blocked: Annotated[bool, says("Whether it was blocked now; false: it was already.")]
 
 
-class Unblocked(Answer):
+class UnblockedJson(AnswerJson):
     """A key that may ask again."""
 
     caller: Key

@@ -1,4 +1,4 @@
-"""What all types of results are made of."""
+"""The parts that all types of answers are made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 
-class Answer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AnswerJson(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An object in an answer. Every field is there, and has a description."""
 
 
@@ -18,13 +18,13 @@ def says(description: str) -> Meta:
 
 
 #: Fields that mean the same wherever they stand.
-Account = Annotated[str, says("The account whose money it is; `owner` is the node's own.")]
+AccountName = Annotated[str, says("The account whose money it is; `owner` is the node's own.")]
 CreatedAt = Annotated[int, says("When it was made.")]
 ExpiresAt = Annotated[int | None, says("When it ends; null: never.")]
 RevokedAt = Annotated[int, says("When it was ended.")]
 PerPaymentMsat = Annotated[int | None, says("The most that one payment may cost; null: no such limit.")]
 PaymentHash = Annotated[str, says("The payment hash.")]
-Bolt11 = Annotated[str, says("The invoice.")]
+InvoiceText = Annotated[str, says("The invoice.")]
 FeeMsat = Annotated[int, says("The fee for routing that was paid.")]
 ServiceFeeMsat = Annotated[int, says("The fee that the service itself has taken.")]
 Key = Annotated[str, says("The public key that it belongs to.")]
@@ -36,11 +36,11 @@ Created = Annotated[bool, says("Whether it was made now; false: it was there alr
 Changed = Annotated[bool, says("Whether anything is another now.")]
 
 
-class Change(Answer):
+class ChangeJson(AnswerJson):
     """A value that was changed."""
 
     before: Annotated[Any, says("The value before.")]
     after: Annotated[Any, says("The value from now on.")]
 
 
-Changes = Annotated[dict[str, Change], says("What is another now, by the name of the field; empty: nothing.")]
+ChangedFields = Annotated[dict[str, ChangeJson], says("What is another now, by the name of the field; empty: nothing.")]
