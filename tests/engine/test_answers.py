@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,8 @@ GET_PAID = MakeInvoice(amount_msat=Msat(1_000))
 @virtual
 async def test_a_refused_request_is_stored_and_a_replay_does_not_execute(life: Life) -> None:
     async with life.service() as rig:
+        seen: list[Any] = []
+        rig.context.refused = lambda incoming, refused: seen.append((incoming.request_id, refused))
         await rig.grant("app", methods="make_invoice")
         invoice = life.node.outside_invoice()
         await rig.pay("r1", "app", invoice, AMOUNT)
@@ -37,6 +40,7 @@ async def test_a_refused_request_is_stored_and_a_replay_does_not_execute(life: L
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert rig.told("r1") == [refused, refused]
         assert life.node.sends == []
+        assert [(name, one.reason) for name, one in seen] == [("r1", refused.reason)], "the owner sees it once"
 
 
 @virtual

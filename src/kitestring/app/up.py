@@ -13,8 +13,10 @@ from kitestring.app.doors.unix import ControlServer
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.home.logs import ACTIVITY, set_up
 from kitestring.app.home.process_limits import set_process_limits
 from kitestring.app.home.signals import asked_to_stop
+from kitestring.app.owner.activity import ActivityReaders, LogLines
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
 from kitestring.app.service.core import GRACE_S, LISTEN_S, Core, Place
@@ -24,11 +26,12 @@ from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
+activity = logging.getLogger(ACTIVITY)
 
 
 def run(config: Config, show: Callable[[Card], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises KitestringError with one sentence when it cannot start."""
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up(config)
     home = DataDir(config.data_dir, config.runtime_dir)
     set_process_limits()
     with home.locked():
@@ -43,6 +46,7 @@ async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) ->
             breaking_off.cancel()
             show(card)
             await stop.wait()
+            activity.info("stopping: payments under way have %.0f s, the rest goes on at the next start", GRACE_S)
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
@@ -79,17 +83,32 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
                 )  # fmt: skip
             if is_new:
                 home.hold_ledger()
+            looking = ActivityReaders(core.store, core.feed, core.activity, clock)
+            lines = None if is_new else await _open_lines(core, looking)
             await core.start()
             commands = OwnerCommands[Desk](core.desk, all_commands())
-            async with _door(commands, home):
+            async with _door(commands, home, looking):
                 await _need_relay(core)
-                yield await open_card(core.desk, commands, home.control_path())
+                card = await open_card(core.desk, commands, home.control_path())
+                lines = lines or await _open_lines(core, looking)  # what a first start makes itself is on its card
+                if lines is not None:
+                    lines.begin()
+                yield card
                 asked_to_stop = clock.monotonic()
             grace = max(1.0, GRACE_S - (clock.monotonic() - asked_to_stop))
         finally:
             left = await core.stop(grace)
             if left:
                 log.warning("%d payments are still open; the next start carries them on", left)
+
+
+async def _open_lines(core: Core, looking: ActivityReaders) -> LogLines | None:
+    """Have what happens from now on written into the log, once that is begun; None where nobody wants it there."""
+    if not activity.isEnabledFor(logging.INFO):
+        return None
+    lines = LogLines(await looking.begin(), core.store)
+    core.at_end(lines.finish)
+    return lines
 
 
 async def _need_relay(core: Core) -> None:
@@ -105,8 +124,8 @@ async def _need_relay(core: Core) -> None:
 
 
 @asynccontextmanager
-async def _door(commands: OwnerCommands[Desk], home: DataDir) -> AsyncIterator[None]:
-    server = ControlServer(commands, home.bind_control())
+async def _door(commands: OwnerCommands[Desk], home: DataDir, looking: ActivityReaders) -> AsyncIterator[None]:
+    server = ControlServer(commands, home.bind_control(), looking)
     await server.start()
     try:
         yield

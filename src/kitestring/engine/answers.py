@@ -105,6 +105,7 @@ class Answers:
         """Refuse a request, so that a replay of the same event never executes later. A stranger's leaves no row."""
         if await self.known(incoming.request_id):
             return
+        self._context.refused(incoming, refused)
         request = unclaimed_request(incoming, self._context.clock.now())
         if not incoming.grant_id:
             self._context.deliver(self.replies((request,), (refused,)))

@@ -16,6 +16,7 @@ from kitestring.base.commands import Journaled
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
+from kitestring.base.outcomes import Refused
 from kitestring.base.plugins import MethodPlugin
 from kitestring.base.ports import Clock, CurrencyRates, Deliver, Encode, Entropy
 from kitestring.base.records import Node
@@ -82,6 +83,10 @@ def _always() -> bool:
     return True
 
 
+def _unheard(_incoming: Incoming, _refused: Refused) -> None:
+    """Nobody is told."""
+
+
 class NoRates:
     """The rates of a service without sources of any."""
 
@@ -119,6 +124,8 @@ class Context:
     rates: CurrencyRates = field(default_factory=NoRates)
     #: Whether strangers may open accounts here, and with which codes.
     enrolling: EnrollingHere = field(default_factory=EnrollingHere)
+    #: Told of each request that is refused here, for the eyes of the owner; it must return at once.
+    refused: Callable[[Incoming, Refused], None] = _unheard
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     holds: HoldNews = field(default_factory=HoldNews)
     same_node: SameNode = field(init=False)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -173,3 +176,43 @@ def test_a_second_service_on_the_directory_is_refused(service: Service) -> None:
     result = service.run("up")
     assert result.exit_code == 4
     assert f"(pid {service.child.pid})" in result.stderr
+
+
+# ------------------------------------------------------------ what happens, on a terminal
+
+
+def on_terminal(home: Path, *options: str) -> str:
+    """What a service writes on a terminal from its card to its end: something is done meanwhile, and it is stopped."""
+    ours, theirs = os.openpty()
+    running = Service.start(home, *options, stderr=theirs)
+    os.close(theirs)
+    try:
+        running.ok("account", "create", "alice")
+        running.ok("pay", running.ok("sandbox", "invoice", "50")["bolt11"])
+        assert running.stop(signal.SIGINT) == 0
+        text = b""
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(ours, 65_536):
+                text += part
+        return text.decode()
+    finally:
+        os.close(ours)
+
+
+def test_on_a_terminal_each_thing_that_happens_is_a_line_and_so_is_the_end(tmp_path: Path) -> None:
+    owner, paid, stopping = on_terminal(tmp_path).splitlines()
+    assert owner[8:] == "  owner     account create alice"
+    assert paid[8:].startswith("  paid      -50 sat and ")
+    assert "stopping: payments under way have 10 s" in stopping
+
+
+def test_quiet_writes_nothing_of_it(tmp_path: Path) -> None:
+    assert on_terminal(tmp_path, "--quiet") == ""
+
+
+def test_a_log_of_json_has_one_object_for_each(tmp_path: Path) -> None:
+    (tmp_path / "kitestring.toml").write_text('log_format = "json"')
+    rows = [json.loads(line) for line in on_terminal(tmp_path).splitlines()]
+    (paid,) = (row for row in rows if row.get("event") == "payment_sent")
+    assert (paid["amount_msat"], paid["logger"], paid["level"]) == (50_000, "kitestring.activity", "info")
+    assert "preimage" not in paid

@@ -28,6 +28,8 @@ KEY: Final = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "relays": st.lists(st.sampled_from(["ws://127.0.0.1:7777", "wss://relay.example"]), max_size=4).map(tuple),
     "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
+    "log_format": st.sampled_from(["text", "json"]),
+    "log_activity": st.sampled_from(["auto", "on", "off"]),
     "network.proxy_wss": _PROXIES,
     "network.proxy_ws": _PROXIES,
     "enroll.mode": st.sampled_from(["off", "open"]),
@@ -61,6 +63,8 @@ OTHER: Final[dict[str, tuple[str, Value]]] = {
     "node": ("sandbox://other", "sandbox://other"),
     "relays": ("ws://a.example, ws://b.example", ("ws://a.example", "ws://b.example")),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "log_activity": ("off", "off"),
     "network.proxy_wss": ("http://proxy.lan:3128", "http://proxy.lan:3128"),
     "network.proxy_ws": ("socks5://proxy.lan", "socks5://proxy.lan"),
     "network.no_proxy": ("relay.lan .lan", ("relay.lan", ".lan")),

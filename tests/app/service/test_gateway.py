@@ -156,6 +156,10 @@ async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(
     replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
     assert [code(reply) if "error" in reply else None for reply in replies] == [None, None, "RATE_LIMITED"]
     assert await door.tell(door.request("get_balance")) == []  # told once; the rest is silence
+    assert [(wire, grant, refused.reason) for wire, grant, refused, _ in door.refused] == [  # the owner sees both
+        ("nwc", "app", Reason.RATE_LIMITED),
+        ("nwc", "app", Reason.RATE_LIMITED),
+    ]
     await door.clock.sleep(5)
     assert code(await door.ask("make_invoice", {"amount": "x"})) == "RATE_LIMITED"
     await door.clock.sleep(60)
@@ -354,6 +358,8 @@ def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, te
         (reply,) = await opened.tell(event)
         assert reply["code"] == expected
         assert await opened.rig.store.request(event.id) is None
+        ((wire, grant_id, refused, _),) = opened.refused
+        assert (wire, grant_id, refused.reason is not None) == ("offers", "", True), "the owner sees it"
 
     story(life)
 

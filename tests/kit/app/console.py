@@ -100,11 +100,12 @@ class Service:
     card: dict[str, Any]
 
     @classmethod
-    def start(cls, home: Path, *options: str) -> Service:
+    def start(cls, home: Path, *options: str, stderr: int | None = None) -> Service:
         child = subprocess.Popen(
             [sys.executable, "-m", "kitestring", "up", "--json", *options],
             env={**os.environ, "KITESTRING_DATA_DIR": str(home)},
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         assert child.stdout is not None

@@ -14,6 +14,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
+from kitestring.app.service.activity import Activity
 from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.courier import Courier
@@ -79,7 +80,7 @@ def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Pat
         connections=heard,
         clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays, served=relays,
         network="regtest", rates=SetRates(EUR=100_000), beacon=beacon_of(rig, alone, relays),
-        courier=courier,
+        courier=courier, activity=Activity(rig.clock),
     )  # fmt: skip
 
 

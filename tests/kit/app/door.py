@@ -99,6 +99,7 @@ class Door:
         rig.context.enrolling = replace(rig.context.enrolling, service_pubkey=self.keyring.service_id)
         self._wires, self._limits = wires, limits
         self.seen: list[str] = []
+        self.refused: list[Any] = []
         self.gateway = self._new_gateway()
 
     def _new_gateway(self) -> Gateway:
@@ -106,7 +107,7 @@ class Door:
             service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
             send_once=self._send_once, clock=self.clock, throttles=Throttles(self._limits, self.clock),
             last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock), used=self._note_use,
-            seen=self.seen.append,
+            seen=self.seen.append, refused=lambda *told: self.refused.append(told),
         )  # fmt: skip
 
     def _note_use(self, grant: Grant, nip44: bool) -> None:

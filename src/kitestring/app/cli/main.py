@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import singledispatch
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn, TextIO
+from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
 from kitestring import __version__
-from kitestring.app.cli.shell import Shell, data_dir_option, json_option
+from kitestring.app.cli.shell import Shell, data_dir_option, give_up_what_cannot_be_written, json_option
 from kitestring.app.owner.table import GROUPS, TABLE
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.text import clean
@@ -29,7 +28,7 @@ _BEFORE: Final[Mapping[str, str]] = {
 _AFTER: Final[Mapping[str, str]] = {
     "receive": "Make a link by which anybody can pay a wallet.",
     "enroll": "Open an account of your own at a service.",
-    "watch": "Show what a wallet pays and receives as it happens.",
+    "watch": "Show what happens in the service or a wallet, live.",
     "call": "Ask a wallet for a method that no other command has.",
     "rate": "Show what a currency is worth, and who says so.",
     "decode": "Explain a code: invoice, offer, connection, key.",
@@ -129,18 +128,8 @@ def _tell(error: BaseException) -> int:
         with suppress(KitestringError):  # standard output is full; standard error says it all
             SHELL.print_json({"error": problem})
     click.echo(f"error: {clean(sentence, MAX_SENTENCE_CHARS)}", err=True)
-    _give_up_what_cannot_be_written()
+    give_up_what_cannot_be_written()
     return told.code
-
-
-def _give_up_what_cannot_be_written() -> None:
-    """Forget what standard output did not take: tried once more at the exit, it would fail with a traceback."""
-    out: TextIO | None = sys.stdout  # None where the shell has closed it
-    try:
-        if out is not None:
-            out.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _full_disk(error: BaseException) -> KitestringError | None:
@@ -194,7 +183,7 @@ def _(error: click.ClickException) -> _Told:
 @_explain.register(OSError)
 def _(error: OSError) -> _Told:
     if error.errno == errno.EPIPE:  # the reader has seen enough
-        _give_up_what_cannot_be_written()
+        give_up_what_cannot_be_written()
         return _Told(Exit.INTERNAL)
     where = f" ({error.filename})" if error.filename else ""
     sentence = _OF_THE_SYSTEM.get(error.errno or 0, f"{(error.strerror or 'the system refused').lower()}{{}}")

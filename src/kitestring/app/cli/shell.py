@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import click
@@ -89,6 +90,12 @@ class Shell:
                 error.details["idempotency_key"] = key
             raise
 
+    def activity(self, since: str | None, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Read what happens in the running service; see :meth:`ControlClient.activity`. Raises KitestringError."""
+        from kitestring.app.doors.unix_client import ControlClient
+
+        return ControlClient(self.home).activity(since or "", gone)
+
     def own_relays(self) -> tuple[str, ...]:
         """The relays of the service in this directory, which may be dialled wherever they are: of the running one as it
         was started, and those that settings and files tell; the latter alone of one that does not answer, because
@@ -131,6 +138,10 @@ class Shell:
         if not self.as_json:
             click.echo(on_screen(self.hinted(text)), err=True)
 
+    def warn(self, text: str) -> None:
+        """A remark that a program's owner must see as well: on standard error, whatever the form of the answer."""
+        click.echo(on_screen(self.hinted(f"warning: {text}")), err=True)
+
     def note_waiting(self, text: str) -> None:
         """A remark for a person who would look at nothing for some seconds; a program is told nothing."""
         if person_looks():
@@ -154,6 +165,16 @@ class Shell:
         if self.as_json or not person_looks() or len(held.encode()) > MAX_QR_BYTES:
             return text
         return f"{qr_code(held)}\n\n{text}"
+
+
+def give_up_what_cannot_be_written() -> None:
+    """Forget what standard output did not take: tried once more at the exit, it would fail with a traceback."""
+    out: TextIO | None = sys.stdout  # None where the shell has closed it
+    try:
+        if out is not None:
+            out.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Group(click.Group):

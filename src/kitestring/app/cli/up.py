@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 @click.option("--relay", "relays", multiple=True, metavar="URL", help="A relay to be reached through; may repeat.")
 @click.option("--node", metavar="URL", help="The Lightning node, such as lnd+https://HOST:PORT?cert=…&macaroon=…")
 @click.option("--qr/--no-qr", default=None, help="Show QR codes (default: when a person is looking).")
+@click.option("--quiet", is_flag=True, help="Show no line for each payment, refusal and change (see log_activity).")
 @common
-def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | None) -> None:
+def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | None, quiet: bool) -> None:
     """Start the service, show its card, and serve until Ctrl-C.
 
     Without settings it runs a sandbox node with 1,000,000 sat and its own relay. With --relay it listens on no TCP
-    port at all, unless a link or a code still names its own relay.
+    port at all, unless a link or a code still names its own relay. On a terminal each payment in, out or refused is a
+    line on standard error.
     """
     from kitestring.app.up import run
 
@@ -32,6 +34,8 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
         shell.options["relays"] = relays
     if node:
         shell.options["node"] = node
+    if quiet:
+        shell.options["log_activity"] = "off"
     config = shell.config
     sandbox = config.node_url.startswith("sandbox:")
 

@@ -21,6 +21,8 @@ A = TypeVar("A")
 
 #: A connection link has a few hundred characters.
 MAX_SECRET_BYTES = 16_384
+#: Seconds between two looks at whether somebody still reads what is watched.
+LOOK_S = 0.5
 #: Said of what cannot be a link, without a warning: the name of a variable or of a file is no secret.
 _NO_WALLET = (
     "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://; for a link in a variable"
@@ -265,28 +267,38 @@ def asked(shell: Shell, source: str, encryption: Encryption, ask: Callable[[Wall
 
 def watch(
     shell: Shell, source: str, since: int | str | None, encryption: Encryption,
-    tell: Callable[[Shell, dict[str, Any]], None],
+    tell: Callable[[dict[str, Any]], None], gone: Callable[[], bool],
 ) -> None:  # fmt: skip
-    """Tell what happens in any wallet that the SDK can open, for ever. Raises KitestringError."""
+    """Tell what happens in any wallet that the SDK can open, until whoever reads it is ``gone``. Raises
+    KitestringError."""
     import asyncio
 
     uri = read_secret(shell, source)
     shell.note_left_out(_left_out(uri))
     shell.note_waiting("watching the wallet, until Ctrl-C …")
-    asyncio.run(_watch(shell, _opened(shell, uri, encryption), since, tell))
+    asyncio.run(_watch(_opened(shell, uri, encryption), since, tell, gone))
 
 
 async def _watch(
-    shell: Shell, opened: Wallet, since: int | str | None, tell: Callable[[Shell, dict[str, Any]], None]
+    opened: Wallet, since: int | str | None, tell: Callable[[dict[str, Any]], None], gone: Callable[[], bool]
 ) -> None:
+    import asyncio
+
     async with opened as wallet:
         news = wallet.notifications(since=since)
-        async for one in news:
+        while True:
+            coming = asyncio.ensure_future(anext(news))
+            while not (await asyncio.wait((coming,), timeout=LOOK_S))[0]:
+                if gone():
+                    coming.cancel()
+                    return
+            one = coming.result()
             found = one.transaction
-            tell(shell, {
+            told = {
                 "event": one.type, "type": found.type.value, "state": found.state.value,
                 "payment_hash": found.payment_hash, "amount_msat": int(found.amount_msat),
                 "fee_msat": int(found.fee_msat), "created_at": found.created_at, "settled_at": found.settled_at,
                 "description": found.description, "preimage": found.preimage, "metadata": found.metadata,
                 "position": news.position,
-            })  # fmt: skip
+            }  # fmt: skip
+            await asyncio.to_thread(tell, told)  # a program that it runs keeps no relay waiting

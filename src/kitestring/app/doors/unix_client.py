@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from kitestring.app.home.datadir import DataDir, not_running
 from kitestring.app.owner.table import VERSION
@@ -20,6 +24,10 @@ from kitestring.base.errors import KitestringError, Reason
 TIMEOUT_S: Final = 60.0
 #: An answer with a thousand transactions is below 4 MB.
 MAX_ANSWER_BYTES: Final = 16_777_216
+#: A line of the activity: a description of 64 kB, written in escapes, and all the rest.
+MAX_LINE_BYTES: Final = 1_048_576
+#: Seconds between two looks at whether somebody still reads.
+LOOK_S: Final = 0.5
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -31,6 +39,13 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+class _EndlessConnection(_UnixConnection):
+    """Asks in the older version, in which an answer without a length ends with the connection, and is not in parts."""
+
+    _http_vsn = 10
+    _http_vsn_str = "HTTP/1.0"
 
 
 class ControlClient:
@@ -70,6 +85,30 @@ class ControlClient:
                 raise _unanswered(name, key, f"the service on {self._data_dir.path} went away") from error
         return _read(answer)
 
+    def activity(self, since: str, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Read what happens in the service, after the position ``since`` or from now on: the first one tells where it
+        begins. Ends when whoever reads it is ``gone``, which is looked at twice a second.
+
+        Raises KitestringError: what the service refused, UNAVAILABLE when it is not there, or not any more.
+        """
+        connection = _EndlessConnection(self._data_dir.control_path(), TIMEOUT_S)
+        with contextlib.closing(connection):
+            self._connect(connection)
+            try:
+                connection.request("GET", f"/v{VERSION}/activity?{urlencode({'since': since})}")
+                with connection.getresponse() as response:
+                    if response.status != http.HTTPStatus.OK:
+                        _read(response.read(MAX_ANSWER_BYTES))
+                    yield from map(json.loads, filter(None, _lines(response, gone)))
+            except (OSError, http.client.HTTPException) as error:
+                raise self._went_away() from error
+            if not gone():
+                raise self._went_away()
+
+    def _went_away(self) -> KitestringError:
+        sentence = f"the service on {self._data_dir.path} has stopped, or does not answer"
+        return KitestringError(Reason.UNAVAILABLE, sentence)
+
     def _connect(self, connection: _UnixConnection) -> None:
         """Connect. Raises KitestringError; a command that fails here has never reached the service."""
         try:
@@ -83,6 +122,25 @@ class ControlClient:
         except OSError as error:
             sentence = f"the service on {self._data_dir.path} takes no commands now: try again"
             raise KitestringError(Reason.UNAVAILABLE, sentence) from error
+
+
+def _lines(response: http.client.HTTPResponse, gone: Callable[[], bool]) -> Iterator[bytes]:
+    """The lines of an answer without an end, as they come. Raises TimeoutError where none comes for a long time."""
+    rest, due = response.read1(MAX_LINE_BYTES), time.monotonic() + TIMEOUT_S  # the first line comes at once
+    while not gone():
+        *lines, rest = rest.split(b"\n")
+        yield from lines
+        if len(rest) > MAX_LINE_BYTES:
+            raise http.client.LineTooLong("line of the activity")
+        while not select.select((response,), (), (), LOOK_S)[0]:
+            if gone():
+                return
+            if time.monotonic() > due:
+                raise TimeoutError
+        part, due = response.read1(MAX_LINE_BYTES), time.monotonic() + TIMEOUT_S
+        if not part:
+            return
+        rest += part
 
 
 def _unanswered(name: str, key: str, what: str) -> KitestringError:

@@ -255,6 +255,22 @@ class Config:
         "How much is logged on standard error.",
         variables=("KITESTRING_LOG_LEVEL",),
     )
+    log_format: str = setting(
+        "log_format",
+        choice("text", "json"),
+        "text",
+        "The form of the log: lines for people, or one JSON object per line with time (UTC), level, logger, message, "
+        "and payment_hash, amount_msat, connection and others where there are.",
+        variables=("KITESTRING_LOG_FORMAT",),
+    )
+    log_activity: str = setting(
+        "log_activity",
+        choice("auto", "on", "off"),
+        "auto",
+        "Whether each payment, refusal, connection that changes and command of yours is a line of the log. auto: where "
+        "the log is a terminal, or log_level is info or debug.",
+        variables=("KITESTRING_LOG_ACTIVITY",),
+    )
     relay: RelaySettings = field(default_factory=RelaySettings)
     accept_legacy_offers: bool = setting(
         "nip69.accept",

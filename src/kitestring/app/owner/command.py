@@ -31,10 +31,12 @@ from kitestring.app.owner.desk import (
 from kitestring.app.owner.results.words import AnswerJson
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
-from kitestring.base.commands import AnyCommand
+from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
 from kitestring.base.rights import Right
+from kitestring.base.text import one_line
 from kitestring.base.transactions.owner import Write
 from kitestring.codec.json import dumps
 from kitestring.policy.access import refuse_gift
@@ -47,6 +49,10 @@ P = TypeVar("P", bound=msgspec.Struct)
 _ASKED: Final = "asked"
 _KEY: Final = re.compile(IDEMPOTENCY_KEY)
 _FIELD: Final = re.compile(r"\$\.(\w+)")
+#: Parameters that name what a command is about, and nothing of it that is a secret.
+_ABOUT: Final = ("name", "connection", "label", "offer", "pointer", "account", "id", "key")
+#: Characters of one of them in a line.
+MAX_ABOUT_CHARS: Final = 64
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
 _KINDS: Final = {
     "str": "a text", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "an object",
@@ -211,6 +217,8 @@ class _Managed(CommandSpec[M_contra, P]):
             done = await self._decide(desk, params, call)
         if isinstance(done, Change) and done.grant_id:
             await desk.grant_changed(done.grant_id)
+        elif isinstance(done, Change):  # the feed tells of grants
+            desk.did(in_words(self.name, params))
         return await self.tell(desk, done.result if isinstance(done, Change) else done, call)
 
     @abstractmethod
@@ -294,6 +302,17 @@ def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) ->
         return msgspec.convert(dict(params), spec.params)
     except msgspec.ValidationError as error:
         raise KitestringError(Reason.MALFORMED, f"{_typed(spec.name)}: {_plain(str(error))}") from error
+
+
+def in_words(name: str, params: msgspec.Struct) -> str:
+    """A command with what it is about, as far as that is neither secret nor long."""
+    about = [
+        one_line(str(value), MAX_ABOUT_CHARS)
+        for member in _ABOUT
+        if (value := getattr(params, member, None)) not in {None, "", OWNER_ACCOUNT}
+    ]
+    amount = getattr(params, "amount_msat", None)
+    return " ".join([_typed(name), *about, *([] if amount is None else [str(Msat(amount))])])
 
 
 def _typed(name: str) -> str:

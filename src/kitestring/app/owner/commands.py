@@ -14,6 +14,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.rights import Right
 from kitestring.policy.access import refuse_right
 
 D = TypeVar("D", bound=Reading)
@@ -53,6 +54,12 @@ class OwnerCommands(Generic[D]):
             raise KitestringError(Reason.NOT_PERMITTED, "this ledger holds no grant of its owner")
         return found
 
+    def permit(self, caller: Grant, right: Right, name: str) -> None:
+        """Raise KitestringError(NOT_PERMITTED) where ``caller`` has not the right that ``name`` needs."""
+        refused = refuse_right(caller, right, self._desk.clock.now(), f"`{name}`")
+        if refused is not None:
+            raise KitestringError(refused.reason, refused.message)
+
     async def run(self, caller: Grant, name: str, params: Mapping[str, object], key: str = "") -> Result:
         """Carry out one command for ``caller``, the grant of whoever asks as it is stored now.
 
@@ -62,9 +69,7 @@ class OwnerCommands(Generic[D]):
         spec = self._commands.get(name)
         if spec is None:
             raise _absent(name)
-        refused = refuse_right(caller, spec.right, self._desk.clock.now(), f"`{name}`")
-        if refused is not None:
-            raise KitestringError(refused.reason, refused.message)
+        self.permit(caller, spec.right, name)
         claim = request_id(caller, name, key) if spec.mutating else ""
         try:
             return await spec.carry_out(self._desk, read_params(spec, params), Call(caller, claim))

@@ -127,7 +127,15 @@ class Speaking(Asking, Protocol):
         ...
 
 
-class Receiving(Reading, Protocol):
+class Telling(Protocol):
+    """Being looked at while changing something."""
+
+    def did(self, what: str) -> None:
+        """Tell whoever looks on of a command that has changed something which the feed does not tell."""
+        return
+
+
+class Receiving(Reading, Telling, Protocol):
     """Being paid."""
 
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
@@ -158,7 +166,7 @@ class Spending(Reading, Protocol):
         ...
 
 
-class Managing(Reading, Protocol):
+class Managing(Reading, Telling, Protocol):
     """Changing who may do what. It needs neither node nor relay."""
 
     @property

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kitestring.app.owner.command import Call, Commands, Read, Receive, key_reused
+from kitestring.app.owner.command import Call, Commands, Read, Receive, in_words, key_reused
 from kitestring.app.owner.desk import Reading, Receiving, expect
 from kitestring.app.owner.money import show_transaction
 from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat, NoParams, of_others
@@ -82,6 +82,7 @@ async def hold_create(desk: Receiving, params: HoldCreateParams, call: Call) -> 
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     made = show_transaction(expect(outcome, Invoiced).transaction)
+    desk.did(in_words("hold_create", params))
     return {**made, "preimage_is_kept": bool(command.preimage)}
 
 

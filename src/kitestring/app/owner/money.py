@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.accounts import need_account, show_account
-from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
+from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, in_words, key_reused
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
 from kitestring.app.owner.params import (
@@ -192,7 +192,9 @@ async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
     outcome = await desk.make_invoice(call.request_id, call.caller.grant_id, command, params.wait_s)
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
-    return show_transaction(expect(outcome, Invoiced).transaction)
+    made = expect(outcome, Invoiced).transaction
+    desk.did(in_words("invoice", params))
+    return show_transaction(made)
 
 
 async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Final
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.activity import Activity
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds, told_fees
@@ -45,13 +46,14 @@ from kitestring.app.service.witness import Witness
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
+from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock, Encoded, Entropy
 from kitestring.base.records import Message, Node
 from kitestring.base.store import Store
 from kitestring.base.transactions.service import SaveNode
 from kitestring.client.net import Net
 from kitestring.codec.pointers import MAX_RELAYS as MAX_CODE_RELAYS
-from kitestring.engine.context import Context, EnrollingHere
+from kitestring.engine.context import Context, EnrollingHere, Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -135,6 +137,8 @@ class Core:
         )  # fmt: skip
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
+        self.activity: Final = Activity(clock)
+        self._at_end: Final[list[Callable[[], Awaitable[None]]]] = []
         web = Fetcher(config.proxies, config.private_hosts)
         self.courier: Final = Courier(store, web, keyring.webhook_secret, clock)
         self._rates: Final = exchange_rates(config, place.ledger.parent, clock)
@@ -146,6 +150,7 @@ class Core:
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
                 self._relay_witness.confirms, keyring.keysend_secret, without, plugins, self._rates,
                 EnrollingHere(config.enroll, keyring.service_id, keyring.enroll_secret, self._relays_for_codes),
+                self._refused,
             )
         )  # fmt: skip
         self._last_uses: Final = LastUses(store, clock)
@@ -155,7 +160,7 @@ class Core:
             engine=self.engine, send_once=self._send_unstored, clock=clock,
             throttles=Throttles(config.request_limits, clock),
             last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
-            seen=self._last_uses.seen,
+            seen=self._last_uses.seen, refused=self.activity.refused,
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
@@ -171,7 +176,7 @@ class Core:
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             self.clocks, place.relays, place.served, node.network, self._rates, self.beacon,
-            self.courier, self._relay_witness.findings,
+            self.courier, self.activity, self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
@@ -185,6 +190,9 @@ class Core:
 
     def _used(self, grant: Grant, nip44: bool) -> None:
         self.connections.used(grant, nip44=nip44)
+
+    def _refused(self, incoming: Incoming, refused: Refused) -> None:
+        self.activity.refused(incoming.wire, incoming.grant_id or incoming.known, refused, incoming.command)
 
     async def _trouble(self) -> str:
         """The reason why nobody can be served now, "" where requests come in and the node answers."""
@@ -236,6 +244,11 @@ class Core:
         self._background.keep(self.clocks.watch)
         self._background.keep(self.beacon.watch)
         self._background.keep(partial(forget_refusals, self.store, self.clock))
+        self._background.keep(self.activity.count)
+
+    def at_end(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Have ``last`` called at the stop, when nothing happens any more and the ledger can still be read."""
+        self._at_end.append(last)
 
     async def listening(self, timeout_s: float) -> bool:
         """Whether a relay has taken our subscription within ``timeout_s`` seconds; the others have a moment more."""
@@ -262,6 +275,8 @@ class Core:
             closing.push_async_callback(self.backend.close)
             closing.push_async_callback(self._rates.close)
             closing.push_async_callback(self.store.close)
+            for last in self._at_end:
+                closing.push_async_callback(last)
             closing.push_async_callback(self.pool.stop)
             closing.push_async_callback(self._relay_witness.stop)
             closing.push_async_callback(self.announcer.stop)

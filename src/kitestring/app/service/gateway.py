@@ -50,17 +50,22 @@ ROUNDED_S: Final = 2
 DROPPED_LINE_S: Final = 60.0
 
 
+def _unheard(_wire: str, _grant_id: str, _refused: Refused, _command: Journaled | None) -> None:
+    """Nobody is told."""
+
+
 class Gateway:
     """Reads events for the service key and for every connection's key.
 
     ``used`` is told about the first request of a connection, and about the first in NIP-44 of one that was made for
-    both encryptions; its second argument says whether it was such a one.
+    both encryptions; its second argument says whether it was such a one. ``refused`` is told of each refusal that is
+    decided here: the wire, the grant of the caller ("" for a stranger), and the command where it was read.
     """
 
     def __init__(
         self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
         clock: Clock, throttles: Throttles, last_words: LastWords, used: Callable[[Grant, bool], None],
-        seen: Callable[[str], None],
+        seen: Callable[[str], None], refused: Callable[[str, str, Refused, Journaled | None], None] = _unheard,
     ) -> None:  # fmt: skip
         self._facts: Final = facts
         self._wires: Final = wires
@@ -70,6 +75,7 @@ class Gateway:
         self._last_words: Final = last_words
         self._used: Final = used
         self._seen: Final = seen
+        self._tell_refused: Final = refused
         self._callers: Final = Callers(service_pubkey, throttles)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -216,6 +222,7 @@ class Gateway:
     async def _refuse(self, event: Event, caller: Caller, refusal: WireRefusalError) -> None:
         """Refuse in words, or in silence where the wire has none or there were too many lately."""
         wire, reason, to = caller.wire, refusal.refused.reason, refusal.to
+        self._tell_refused(wire.name, caller.known, refusal.refused, None)
         is_told = wire.codes[reason] is not None and caller.throttle.may_tell(caller.name, reason, read=refusal.read)
         refused = refusal.refused if is_told else None
         if caller.known and to.method not in wire.questions:
@@ -308,6 +315,7 @@ class Gateway:
             if refused is None:
                 self._served.add(event.id)
             else:  # nothing is stored: so it is a stranger's, whoever that was when it came
+                self._tell_refused(asked.to.wire, "", refused, command)
                 await self._turn_away(event, msgspec.structs.replace(caller, known=""), asked.to, refused)
         else:
             self._reply(asked.to, await self._engine.ask(grant_id, command))

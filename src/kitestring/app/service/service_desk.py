@@ -10,6 +10,7 @@ from typing import Final
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.activity import Activity
 from kitestring.app.service.beacon import BeaconPublisher
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
@@ -81,6 +82,7 @@ class ServiceDesk:
     rates: CurrencyRates
     beacon: BeaconPublisher
     courier: Courier
+    activity: Activity
     of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -182,6 +184,9 @@ class ServiceDesk:
 
     async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
         return await execute(self.store, request_id, grant_id, writes, result, self.clock.now())
+
+    def did(self, what: str) -> None:
+        self.activity.did(what)
 
     async def grant_changed(self, grant_id: str) -> None:
         await self.connections.grant_changed(grant_id)
