@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from kitestring.sdk.debits import DebitClient
     from kitestring.sdk.manage import manage_offers
     from kitestring.sdk.notifications import Notifications
+    from kitestring.sdk.results import Invoice, PaymentLink, Receipt, WalletBudget
     from kitestring.sdk.sandbox import Sandbox, SandboxBooks, SandboxInvoice, SandboxReceipt
     from kitestring.sdk.subscriptions import DebitCharge
-    from kitestring.sdk.wallet import Invoice, PaymentLink, Receipt, Wallet, WalletBudget
+    from kitestring.sdk.wallet import Wallet
     from kitestring.wire.ask.manage import ManagedOffer, OfferTerms
     from kitestring.wire.ask.nwc_notifications import Notification
 
@@ -66,7 +67,7 @@ _PLACES = {
     "Direction": "kitestring.base.outcomes",
     "Exit": "kitestring.base.errors",
     "Info": "kitestring.base.outcomes",
-    "Invoice": "kitestring.sdk.wallet",
+    "Invoice": "kitestring.sdk.results",
     "KEEP": "kitestring.app.embedded.values",
     "Keep": "kitestring.app.embedded.values",
     "KitestringError": "kitestring.base.errors",
@@ -83,11 +84,11 @@ _PLACES = {
     "OfferInfo": "kitestring.app.embedded.results",
     "OfferManager": "kitestring.client.manage",
     "OfferTerms": "kitestring.wire.ask.manage",
-    "PaymentLink": "kitestring.sdk.wallet",
+    "PaymentLink": "kitestring.sdk.results",
     "Period": "kitestring.base.budgets",
     "Pointer": "kitestring.codec.pointers",
     "Reason": "kitestring.base.errors",
-    "Receipt": "kitestring.sdk.wallet",
+    "Receipt": "kitestring.sdk.results",
     "Sandbox": "kitestring.sdk.sandbox",
     "SandboxBooks": "kitestring.sdk.sandbox",
     "SandboxInvoice": "kitestring.sdk.sandbox",
@@ -101,7 +102,7 @@ _PLACES = {
     "Transaction": "kitestring.base.outcomes",
     "TransactionState": "kitestring.base.outcomes",
     "Wallet": "kitestring.sdk.wallet",
-    "WalletBudget": "kitestring.sdk.wallet",
+    "WalletBudget": "kitestring.sdk.results",
     "decode_bolt11": "kitestring.codec.bolt11:decode",
     "decode_pointer": "kitestring.codec.pointers:decode",
     "find_beacon": "kitestring.sdk.beacon",

@@ -14,8 +14,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.client.net import Waits
 from kitestring.codec.uri import NwcUri, encode_nwc
+from kitestring.sdk.results import WalletBudget
 from kitestring.sdk.source import Encryption
-from kitestring.sdk.wallet import Wallet, WalletBudget
+from kitestring.sdk.wallet import Wallet
 from kitestring.transport.clock import SystemClock
 from tests.conftest import NodeJs
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice

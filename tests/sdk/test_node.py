@@ -30,7 +30,8 @@ from kitestring.codec import bolt11
 from kitestring.codec.keysend import keysend
 from kitestring.sdk import node
 from kitestring.sdk.node import NodeSource
-from kitestring.sdk.wallet import Receipt, Wallet
+from kitestring.sdk.results import Receipt
+from kitestring.sdk.wallet import Wallet
 from tests.kit.chance import entropy
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, VirtualClock, virtual

@@ -14,8 +14,9 @@ from kitestring.codec import pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
+from kitestring.sdk.results import WalletBudget
 from kitestring.sdk.source import Encryption
-from kitestring.sdk.wallet import Wallet, WalletBudget
+from kitestring.sdk.wallet import Wallet
 from kitestring.wire.envelope import encrypt, shared_secret
 from tests.kit.chance import entropy
 from tests.kit.client.hostile import (

@@ -72,7 +72,43 @@ async def test_a_wallet_is_used_inside_async_with_and_says_so_at_once(uri: str, 
         await refused()
 
 
+def test_a_wallet_without_async_says_how_it_is_used(path: Path) -> None:
+    with (
+        pytest.raises(TypeError, match="a wallet is used by `async with`; in a program without asyncio"),
+        Wallet.open(NODE.format(path)),
+    ):
+        raise AssertionError
+
+
 # ---------------------------------------------------------------- on the sandbox
+
+
+async def test_an_invoice_is_waited_for_until_it_is_paid(wallet: Wallet, world: World) -> None:
+    ours = await wallet.invoice(sat(210), memo="tea")
+    with pytest.raises(TimeoutError):
+        await wallet.wait_paid(ours, timeout_s=0)
+    waiting = asyncio.create_task(wallet.wait_paid(ours.bolt11.upper()))
+    world.pay(ours.bolt11)
+    paid = await waiting
+    assert (paid.payment_hash, paid.state, paid.amount_msat, paid.description) == (
+        ours.payment_hash, "settled", sat(210), "tea",
+    )  # fmt: skip
+    assert await wallet.wait_paid(ours) == paid
+    with pytest.raises(KitestringError, match="the node knows no payment"):
+        await wallet.wait_paid(invoice(sat(5)))
+    with pytest.raises(KitestringError, match="the invoice cannot be read"):
+        await wallet.wait_paid("lnbc1")
+
+
+async def test_a_receipt_says_what_was_paid_and_whether_it_was_before(wallet: Wallet, world: World) -> None:
+    theirs = f"lightning:{world.invoice(sat(50), 'two teas')}"
+    first, again = await wallet.pay(theirs), await wallet.pay(theirs)
+    assert (first.description, first.target, first.already_paid) == ("two teas", theirs, False)
+    assert (again.already_paid, again.preimage) == (True, first.preimage)
+    (many,) = await wallet.pay_many([theirs])
+    assert many == again
+    sent = await wallet.keysend(world.node(), sat(5), message="hello")
+    assert (sent.description, sent.bolt11, sent.already_paid) == ("hello", "", False)
 
 
 async def test_it_is_paid_and_pays_and_remembers(wallet: Wallet, world: World) -> None:

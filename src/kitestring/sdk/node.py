@@ -107,7 +107,7 @@ class NodeSource:
         if named_by_us and not payment.is_sent:
             _same_amount(command, await self._amount_paid(command.payment_hash, command.amount_msat))
         fee_msat = booked_fee(end.fee_msat, payment.order.fee_cap_msat)
-        return Paid(command.payment_hash, end.preimage, command.amount_msat, fee_msat)
+        return Paid(command.payment_hash, end.preimage, command.amount_msat, fee_msat, is_old=payment.was_paid)
 
     async def pay_many(self, commands: Sequence[PayInvoice], timeout_s: float | None) -> list[Paid | KitestringError]:
         """All of them at the same time: a node takes one order for each."""

@@ -59,6 +59,8 @@ class OpenPayment:
         self.order: Final = order
         #: Whether an order of ours has gone to the node.
         self.is_sent = False
+        #: Whether the node had it paid before it was asked for the first time.
+        self.was_paid = False
         self._expires_at: Final = expires_at
         self._backend: Final = backend
         self._clock: Final = clock
@@ -137,6 +139,7 @@ class OpenPayment:
     async def _begin(self) -> End | None:
         """Ask the node before sending: a settled payment is answered again, one under way is joined."""
         seen = await ask_node(self._backend.lookup_payment(self.order.payment_hash))
+        self.was_paid = isinstance(seen, Settled)
         if isinstance(seen, Unknown):
             raise self._unsure(seen.why)
         if not self._waiting:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
-from kitestring.base.budgets import Period
 from kitestring.base.commands import ListTransactions, PayInvoice
-from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import ZERO, Msat
+from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
@@ -23,69 +22,24 @@ from kitestring.client.payable import Payable, Terms, ask, read
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
 from kitestring.codec.pasted import tidy
-from kitestring.codec.uri import bip321_values, encode_bip321
+from kitestring.codec.uri import encode_bip321
+from kitestring.sdk.amounts import digits_of, money, positive
 from kitestring.sdk.notifications import Notifications
+from kitestring.sdk.results import Invoice, PaymentLink, Receipt, WalletBudget, invoice_of, link_of, receipt
 from kitestring.sdk.source import CallSource, Encryption, PaymentSource, open_source
+from kitestring.sdk.waiting import paid
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
 from kitestring.wire.text import fit_description
 
+_log: Final = logging.getLogger(__name__)
+
 #: Payments of one call: each of them is waited for.
 MAX_MANY: Final = 100
-A = TypeVar("A", Msat, Msat | None)
 
 if TYPE_CHECKING:
     from kitestring.sdk.debits import DebitClient
-
-
-@dataclass(frozen=True, slots=True)
-class Invoice:
-    """To be paid to us. ``amount`` None = the payer chooses; ``expires_at`` in Unix seconds."""
-
-    bolt11: str
-    payment_hash: str
-    amount: Msat | None
-    expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentLink:
-    """A way to pay us, to be shown as a link or a QR code: ``uri`` (BIP-321), and the ``invoice`` in it."""
-
-    uri: str
-    invoice: Invoice
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof of a payment: SHA-256 of ``preimage`` is ``payment_hash``. ``fee`` was paid on top of ``amount``. A keysend
-    has no ``bolt11``."""
-
-    preimage: str
-    fee: Msat
-    amount: Msat
-    payment_hash: str
-    bolt11: str
-
-
-@dataclass(frozen=True, slots=True)
-class WalletBudget:
-    """The most that a wallet lets this connection spend in a ``period``, fees included.
-
-    ``used`` has in it what is held for payments under way, and may exceed ``total``. It will have left at ``renews_at``
-    (Unix seconds), None = never.
-    """
-
-    total: Msat
-    used: Msat
-    period: Period
-    renews_at: int | None
-
-    @property
-    def left(self) -> Msat:
-        """The rest, never below zero."""
-        return max(ZERO, self.total - self.used)
 
 
 class Wallet:
@@ -139,6 +93,15 @@ class Wallet:
             await self._notifications.pop().close()
         await self._closed_source.close()
 
+    def __enter__(self) -> NoReturn:
+        raise TypeError(
+            "a wallet is used by `async with`; in a program without asyncio write `from kitestring.blocking import "
+            "Wallet`"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to leave."""
+
     @property
     def _source(self) -> PaymentSource:
         """The source while it is open. Raises KitestringError outside of ``async with``."""
@@ -151,8 +114,8 @@ class Wallet:
 
     async def invoice(self, amount: Msat | None, memo: str = "", expiry_s: int = 3600) -> Invoice:
         """An invoice to be paid by anybody; ``amount`` None leaves it to the payer. Raises KitestringError."""
-        made = await self._source.make_invoice(_positive(amount), fit_description(memo), expiry_s)
-        return _invoice(bolt11.decode(made.bolt11, recover=False))
+        made = await self._source.make_invoice(positive(amount), fit_description(memo), expiry_s)
+        return invoice_of(bolt11.decode(made.bolt11, recover=False))
 
     async def receive(self, amount: Msat | None = None, memo: str = "", expiry_s: int = 3600) -> PaymentLink:
         """A link (BIP-321, ``bitcoin:?lightning=…``) by which anybody can pay; ``amount`` None leaves it to the payer.
@@ -164,11 +127,11 @@ class Wallet:
         if not (isinstance(source, CallSource) and source.announces("receive")):
             made = await self.invoice(amount, memo, expiry_s)
             return PaymentLink(encode_bip321(made.bolt11), made)
-        wanted = _positive(amount)
+        wanted = positive(amount)
         params: dict[str, object] = {"description": fit_description(memo)} if memo else {}
         if wanted is not None:
             params["amount"] = int(wanted)
-        return _link((await source.call("receive", params, None)).get("bip321"), wanted)
+        return link_of((await source.call("receive", params, None)).get("bip321"), wanted)
 
     async def call(
         self, method: str, params: Mapping[str, object] | None = None, *, timeout_s: float | None = None
@@ -192,23 +155,33 @@ class Wallet:
         Raises KitestringError: UNSUPPORTED where the wallet cannot hold, INVOICE_TAKEN (another wallet may only say
         "other") for a hash that was used before.
         """
-        if _positive(amount) is None:
+        if positive(amount) is None:
             raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "a hold invoice needs an amount")
-        wanted = _digits(payment_hash, "a payment hash")
+        wanted = digits_of(payment_hash, "a payment hash")
         made = await self._source.make_hold_invoice(wanted, amount, fit_description(memo), expiry_s)
-        decoded = bolt11.decode(made.bolt11, recover=False)
-        return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
+        return invoice_of(bolt11.decode(made.bolt11, recover=False))
+
+    async def wait_paid(self, invoice: Invoice | str, *, timeout_s: float | None = None) -> Transaction:
+        """Wait until an invoice of this wallet is paid, and return it: its ``amount_msat`` is what came.
+
+        ``invoice`` is what :meth:`invoice` returned, or its text. A hold invoice is paid when it is settled. The wallet
+        is listened to, and asked now and then. Raises TimeoutError after ``timeout_s`` seconds (default: some minutes
+        after its expiry), when it may still be paid; KitestringError: EXPIRED_INVOICE when nobody can pay it any more,
+        UNKNOWN_TARGET for one that is not of this wallet, NOT_PERMITTED where the wallet neither tells nor is asked.
+        """
+        wanted = invoice if isinstance(invoice, Invoice) else _own(invoice)
+        return await paid(self._source, self._net.clock, wanted.payment_hash, wanted.expires_at, timeout_s)
 
     async def settle(self, preimage: str) -> None:
         """Take the payment that is held for the hash of ``preimage`` (64 hex digits): afterwards it is yours, and the
         payer has the preimage. Settling twice is safe, also after an answer that was lost. Raises KitestringError:
         UNKNOWN_TARGET for no such hold invoice, another refusal where nobody has paid it yet or it was cancelled."""
-        await self._source.settle_hold(_digits(preimage, "a preimage"))
+        await self._source.settle_hold(digits_of(preimage, "a preimage"))
 
     async def cancel(self, payment_hash: str) -> None:
         """Give back what is held for a hold invoice, and let nobody pay it any more. Cancelling twice is safe. Raises
         KitestringError, also where it was settled."""
-        await self._source.cancel_hold(_digits(payment_hash, "a payment hash"))
+        await self._source.cancel_hold(digits_of(payment_hash, "a payment hash"))
 
     async def pay(
         self,
@@ -234,13 +207,15 @@ class Wallet:
         The same invoice is never paid twice; paying it again returns the same receipt. Raises KitestringError:
         PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet, which is no failure: ask :meth:`lookup`
         later and pay nothing else for the same thing until then. Every other reason means that this call has paid
-        nothing, which is no word about an earlier one that was in flight. Of an offer: AMOUNT_OUT_OF_RANGE with the
-        details ``amount_msat`` and ``bolt11`` where its service alone names the price and there is no ``max_amount``
-        (pay that invoice if you agree), or with ``range`` where the amount does not fit; MOVED_OR_EXPIRED_OFFER with
-        ``latest``, the code at another service to which it has moved; MALFORMED with ``payer_data``, the names of what
-        it wants to know.
+        nothing, which is no word about an earlier one that was in flight. OVER_BUDGET has the details ``total_msat``,
+        ``used_msat``, ``left_msat`` and ``renews_at`` where the wallet tells them.
+
+        Of an offer: AMOUNT_OUT_OF_RANGE with the details ``amount_msat`` and ``bolt11`` where its service alone names
+        the price and there is no ``max_amount`` (pay that invoice if you agree), or with ``range`` where the amount
+        does not fit; MOVED_OR_EXPIRED_OFFER with ``latest``, the code at another service to which it has moved;
+        MALFORMED with ``payer_data``, the names of what it wants to know.
         """
-        amount, max_amount, max_fee = _positive(amount), _money(max_amount), _money(max_fee)
+        amount, max_amount, max_fee = positive(amount), money(max_amount), money(max_fee)
         read(target)  # a wrong code is wrong whether or not the wallet answers
         terms = Terms(
             amount, description, await self._source.network(), max_amount, payer_data or {},
@@ -249,10 +224,10 @@ class Wallet:
         async with await ask(target, terms, self._net) as payable:
             command = payable.order(max_fee)
             if command.expires_at <= self._net.clock.now():
-                paid = await self._paid_before(command)
+                end = await self._paid_before(command)
             else:
-                paid = await self._source.pay(command, timeout_s)
-        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, payable.invoice.text)
+                end = await self._within_budget(command, timeout_s)
+        return receipt(command, end, target)
 
     async def pay_many(
         self,
@@ -270,12 +245,19 @@ class Wallet:
         """
         if len(invoices) > MAX_MANY:
             raise KitestringError(Reason.MALFORMED, f"at most {MAX_MANY} invoices can be paid at once")
-        max_fee, wanted = _money(max_fee), [(one, None) if isinstance(one, str) else one for one in invoices]
+        max_fee, wanted = money(max_fee), [(one, None) if isinstance(one, str) else one for one in invoices]
         network = await self._source.network()
-        orders = [self._order(text, _positive(amount), max_fee, network) for text, amount in wanted]
+        orders = [self._order(text, positive(amount), max_fee, network) for text, amount in wanted]
         commands = [order for order in orders if isinstance(order, PayInvoice)]
         ends = iter(await self._source.pay_many(commands, timeout_s))
-        return tuple(one if isinstance(one, KitestringError) else _receipt(one, next(ends)) for one in orders)
+        told: list[Receipt | KitestringError] = []
+        for (text, _), order in zip(wanted, orders, strict=True):
+            end = order if isinstance(order, KitestringError) else next(ends)
+            if isinstance(order, PayInvoice) and isinstance(end, Paid):
+                told.append(receipt(order, end, text))
+            elif isinstance(end, KitestringError):
+                told.append(end)
+        return tuple(told)
 
     def _order(
         self, text: str, amount: Msat | None, max_fee: Msat | None, network: str
@@ -310,7 +292,7 @@ class Wallet:
         (detail ``payment_hash``) ask :meth:`lookup`, and do not call again. Raises KitestringError as :meth:`pay` does,
         and UNSUPPORTED where the wallet cannot.
         """
-        amount, max_fee = _positive(amount), _money(max_fee)
+        amount, max_fee = positive(amount), money(max_fee)
         sent = [(number, value.hex()) for number, value in (records or {}).items()]
         sent += [message_record(message)] if message else []
         try:
@@ -318,8 +300,26 @@ class Wallet:
         except CodecError as error:
             raise KitestringError(Reason.MALFORMED, str(error)) from error
         command = keysend(key, amount, preimage=self._net.entropy(32).hex(), records=checked, max_fee_msat=max_fee)
-        paid = await self._source.pay(command, timeout_s)
-        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, "")
+        end = await self._within_budget(command, timeout_s)
+        return replace(receipt(command, end, pubkey), description=message)
+
+    async def _within_budget(self, command: PayInvoice, timeout_s: float | None) -> Paid:
+        """Pay. A refusal for want of budget gets the figures, where the wallet tells them."""
+        try:
+            return await self._source.pay(command, timeout_s)
+        except KitestringError as refused:
+            if refused.reason is Reason.OVER_BUDGET and (stands := await self._told_budget()):
+                total, used, left = (int(one) for one in (stands.total, stands.used, stands.left))
+                figures = {"total_msat": total, "used_msat": used, "left_msat": left, "renews_at": stands.renews_at}
+                refused.details |= figures
+            raise
+
+    async def _told_budget(self) -> WalletBudget | None:
+        try:
+            return await self.budget()
+        except KitestringError as failure:
+            _log.debug("the wallet does not tell its budget: %s", failure.message)
+            return None
 
     async def _paid_before(self, command: PayInvoice) -> Paid:
         """An expired invoice may be one that was paid in time, or that is being paid."""
@@ -334,7 +334,7 @@ class Wallet:
         if found.type is not Direction.OUTGOING or found.state is TransactionState.FAILED:
             raise expired
         if found.state is TransactionState.SETTLED and preimage_fits(found.preimage, payment_hash):
-            return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat)
+            return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat, is_old=True)
         raise in_flight(payment_hash, f"its record says {found.state}, without a proof")
 
     def debit(self, ndebit: str) -> DebitClient:
@@ -372,7 +372,7 @@ class Wallet:
 
     async def lookup(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""
-        return await self._source.lookup(_digits(payment_hash, "a payment hash"))
+        return await self._source.lookup(digits_of(payment_hash, "a payment hash"))
 
     async def transactions(
         self,
@@ -422,50 +422,9 @@ class Wallet:
         return await self._source.info()
 
 
-def _receipt(command: PayInvoice, end: Paid | KitestringError) -> Receipt | KitestringError:
-    if isinstance(end, KitestringError):
-        return end
-    text = invoice_text(command.destination)
-    return Receipt(end.preimage, end.fee_msat, end.amount_msat, end.payment_hash, text)
-
-
-def _invoice(decoded: bolt11.Invoice) -> Invoice:
-    return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
-
-
-def _link(uri: object, amount: Msat | None) -> PaymentLink:
-    """The link that a wallet has made. Raises KitestringError(INTERNAL) for one that asks for something else."""
+def _own(text: str) -> Invoice:
+    """Read an invoice of ours. Raises KitestringError(MALFORMED)."""
     try:
-        invoices = bip321_values(uri, "lightning") if isinstance(uri, str) else []
-        found = bolt11.decode(invoices[0], recover=False) if len(invoices) == 1 else None
+        return invoice_of(bolt11.decode(tidy(text), recover=False))
     except CodecError as error:
-        raise KitestringError(Reason.INTERNAL, f"the wallet's link cannot be read: {error}") from error
-    if found is None or found.amount_msat != amount or not isinstance(uri, str):
-        raise KitestringError(Reason.INTERNAL, "the wallet's link is not what was asked for: do not show it to a payer")
-    return PaymentLink(uri, _invoice(found))
-
-
-def _money(amount: A) -> A:
-    """Raises TypeError for a bare number: nobody could tell sats from millisats."""
-    if amount is not None and not isinstance(amount, Msat):
-        raise TypeError("an amount is written sat(210) or Msat(210_000), not as a bare number")
-    if amount is not None and amount < 0:
-        raise KitestringError(Reason.MALFORMED, "an amount is not negative")
-    return amount
-
-
-def _digits(value: str, what: str) -> str:
-    """32 bytes as 64 lower-case hex digits. Raises KitestringError(MALFORMED)."""
-    try:
-        digits = bytes.fromhex(value).hex()
-    except ValueError:
-        digits = ""
-    if len(digits) != 64:
-        raise KitestringError(Reason.MALFORMED, f"{what} is 64 hexadecimal digits")
-    return digits
-
-
-def _positive(amount: A) -> A:
-    if _money(amount) == 0:
-        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "an amount is at least one millisatoshi")
-    return amount
+        raise KitestringError(Reason.MALFORMED, f"the invoice cannot be read: {error}") from error

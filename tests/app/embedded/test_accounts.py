@@ -28,7 +28,7 @@ async def test_money_of_an_account_is_moved_and_taken_back_and_one_key_does_it_o
     alice, bob = await service.add_account("alice"), await service.add_account("bob")
     async with service:
         for _ in range(2):
-            assert await service.fund(alice, sat(500), key="wages of May") == sat(500)
+            assert await service.fund(alice, sat(500), key="wages-of-May") == sat(500)
         assert await service.transfer(alice, bob, sat(200)) == sat(200)
         assert await service.withdraw("bob", sat(50)) == sat(50)
         with pytest.raises(KitestringError, match="bob has 150 sat; 150 sat can be moved") as refused:

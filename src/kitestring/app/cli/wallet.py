@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kitestring.app.cli.wish import Wish
+    from kitestring.sdk.results import Receipt, WalletBudget
     from kitestring.sdk.source import Encryption
-    from kitestring.sdk.wallet import Receipt, Wallet, WalletBudget
+    from kitestring.sdk.wallet import Wallet
 
 A = TypeVar("A")
 

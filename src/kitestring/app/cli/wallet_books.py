@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from kitestring.app.cli.shell import Shell
     from kitestring.base.outcomes import Info, Transaction
+    from kitestring.sdk.results import Invoice
     from kitestring.sdk.source import Encryption
-    from kitestring.sdk.wallet import Invoice, Wallet
+    from kitestring.sdk.wallet import Wallet
 
 #: Of a row of the service those members that a wallet can tell: it has neither our accounts nor our grants.
 _TOLD: Final = (

@@ -29,9 +29,9 @@ class Accounting(Host):
         """Give a sub-account some of the owner's money, and return what it has then. Nothing moves on the Lightning
         network.
 
-        A program that may be killed and ask again names a ``key`` (at most 128 visible characters): with the same one
-        it is done once. Raises KitestringError: INSUFFICIENT_FUNDS, UNKNOWN_TARGET when there is no such account,
-        UNAVAILABLE while the service does not run.
+        A program that may be killed and ask again names a ``key`` (1 to 128 visible ASCII characters without spaces):
+        with the same one it is done once. Raises KitestringError: INSUFFICIENT_FUNDS, UNKNOWN_TARGET when there is no
+        such account, UNAVAILABLE while the service does not run.
         """
         params = {"account": _name(account), "amount_msat": values.amount(amount), "note": note}
         return Msat((await self._ask("account_fund", params, key))["available_msat"])
