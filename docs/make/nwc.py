@@ -97,7 +97,7 @@ Every method of [NIP-47](https://nips.nostr.com/47) and its extensions, as this 
 is answered with `{CODES[Reason.UNSUPPORTED]}`.
 
 A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
-names the methods with `connect --methods`, or a preset; without either it has those of the preset `full`. `extensions`
+names the methods with `connect --methods`, or a preset; without either it has those of the preset `app`. `extensions`
 are those of the methods and of the notifications that are announced. [Notifications](#notifications-02) are permissions
 of their own.
 

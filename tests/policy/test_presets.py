@@ -12,8 +12,10 @@ from kitestring.base.commands import (
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
+    SignMessage,
 )
 from kitestring.base.rights import Right
 from kitestring.policy.presets import PRESETS
@@ -31,6 +33,7 @@ LOOKS = {LookupInvoice, ListTransactions, GetBalance, GetBudget, GetInfo}
             {PayInvoice, GetBalance, GetBudget},
         ),
         ("pay", {PayInvoice, *LOOKS}, {MakeInvoice}),
+        ("app", {PayInvoice, MakeInvoice, *LOOKS}, {MakeHoldInvoice, SignMessage}),
         ("full", {PayInvoice, MakeInvoice, *LOOKS}, set()),
     ],
 )
@@ -41,5 +44,5 @@ def test_a_preset_has_what_its_name_says(name: str, has: set[type[AnyCommand]], 
 @pytest.mark.parametrize("name", PRESETS)
 def test_what_spends_without_a_word_of_it_is_in_no_preset(name: str) -> None:
     spends = any(PRESETS[name].has(command) for command in COMMANDS if command.right is Right.SPEND)
-    assert spends == (name in {"pay", "full"})
+    assert spends == (name in {"app", "pay", "full"})
     assert PRESETS[name].needs_budget == (name == "pay")

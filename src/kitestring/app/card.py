@@ -73,5 +73,5 @@ async def _first_things(store: Reads, commands: OwnerCommands[Desk], owner: Gran
         await commands.run(owner, "debit_pointer_create", {"label": FIRST_POINTER}, FIRST_START)
     if any(grant.wire == NWC for grant in grants):
         return None
-    budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
-    return await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)
+    terms = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day", "preset": "full"}
+    return await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **terms}, FIRST_START)

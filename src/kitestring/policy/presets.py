@@ -9,18 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kitestring.base.commands import AnyCommand, GetInfo, ListTransactions, LookupInvoice, SignMessage
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetBudget,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+    SignMessage,
+)
 from kitestring.base.rights import Right
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A connection may do whatever needs one of ``rights``, and the commands ``also``. One that ``needs_budget`` is not
-    made without a limit; ``words`` say for whom it is."""
+    """A connection may do whatever needs one of ``rights``, and the commands ``also``, but never what the permissions
+    ``without`` stand for. One that ``needs_budget`` is not made without a limit; ``words`` say for whom it is."""
 
     rights: frozenset[Right]
     words: str
     also: frozenset[type[AnyCommand]] = frozenset()
+    without: frozenset[str] = frozenset()
     needs_budget: bool = False
 
     def has(self, command: type[AnyCommand]) -> bool:
@@ -28,6 +39,8 @@ class Preset:
         return command.right in self.rights or command in self.also
 
 
+#: That of a connection of which nothing else is said.
+DEFAULT_PRESET: Final = "app"
 #: By the name that is typed. A till must see whether its own invoices were paid, and needs no balance for that.
 PRESETS: Final[Mapping[str, Preset]] = {
     "read-only": Preset(frozenset({Right.READ}), "looks at balance and history, and moves nothing"),
@@ -35,6 +48,12 @@ PRESETS: Final[Mapping[str, Preset]] = {
         frozenset({Right.RECEIVE}),
         "makes invoices and sees what became of its own, not the balance",
         also=frozenset({GetInfo, LookupInvoice, ListTransactions}),
+    ),
+    "app": Preset(
+        frozenset(),
+        "pays invoices, makes them and looks: what most apps need",
+        also=frozenset({PayInvoice, MakeInvoice, LookupInvoice, ListTransactions, GetBalance, GetBudget, GetInfo}),
+        without=frozenset({"pay_keysend", "hold_invoice_accepted"}),
     ),
     "pay": Preset(frozenset({Right.READ, Right.SPEND}), "pays within a budget, and looks", needs_budget=True),
     "full": Preset(

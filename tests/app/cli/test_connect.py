@@ -8,8 +8,9 @@ from typing import Any, get_args
 import click
 import pytest
 
-from kitestring.app.cli.connect import command, describe
-from kitestring.app.owner.connections import PresetName, preset_methods
+from kitestring.app.cli.connect import METHODS, command, describe
+from kitestring.app.cli.connect import PRESETS as TYPED_PRESETS
+from kitestring.app.owner.connections import PresetName, nwc_methods, preset_methods
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.policy.presets import PRESETS
 from tests.kit.app.console import Service, run
@@ -47,6 +48,20 @@ def test_limits_are_typed_in_sats() -> None:
     assert (params["account"], params["cipher"]) == ("bob", "legacy")
     assert asked("--expires", "2027-01-31") == {"expires_at": 1_801_353_600, "expires_in_s": None}
     assert asked("--expires", "2d") == {"expires_at": None, "expires_in_s": 172_800}
+
+
+def test_no_budget_all_methods_and_the_whole_balance_are_said_in_words() -> None:
+    assert asked("--no-budget", "--methods", "all", "--show-balance", "full") == {
+        "budget_msat": None, "preset": "full", "show_balance": "full",
+    }  # fmt: skip
+    for words in (("--no-budget", "--budget", "5/day"), ("--methods", "all", "--preset", "pay")):
+        with pytest.raises(click.UsageError, match="choose one of them"):
+            asked(*words)
+
+
+def test_the_methods_that_are_listed_are_those_that_there_are() -> None:
+    assert nwc_methods() == METHODS
+    assert set(METHODS) - set(preset_methods("full")) == {"create_connection"}, "what `all` leaves out"
 
 
 def test_a_second_budget_is_refused_instead_of_taking_the_place_of_the_first() -> None:
@@ -138,9 +153,9 @@ def test_a_connection_is_made_and_found_again_and_revoked(service: Service) -> N
 
 
 def test_the_presets_that_can_be_typed_are_those_that_there_are(service: Service) -> None:
+    assert get_args(PresetName) == TYPED_PRESETS == tuple(PRESETS)
     for number, name in enumerate(get_args(PresetName)):
-        budget = ("--budget", "100/day") if PRESETS[name].needs_budget else ()
-        made = service.ok("connect", f"agent {number}", "--preset", name, *budget)
+        made = service.ok("connect", f"agent {number}", "--preset", name)
         assert made["methods"] == sorted(preset_methods(name))
-    bare = service.run("connect", "bare", "--preset", "pay")
+    bare = service.run("connect", "bare", "--preset", "pay", "--no-budget")
     assert (bare.exit_code, "the preset pay needs a budget" in bare.stderr) == (2, True)

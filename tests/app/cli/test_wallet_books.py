@@ -96,7 +96,7 @@ def test_a_wallet_tells_its_node_and_what_the_connection_may_do(service: Service
 
 @pytest.mark.parametrize("place", ["connection", "node"])
 def test_what_a_wallet_holds_is_taken_with_the_preimage_or_given_back(service: Service, place: str) -> None:
-    uri = node(service) if place == "node" else service.ok("connect", f"holder {place}")["nwc_uri"]
+    uri = node(service) if place == "node" else service.ok("connect", f"holder {place}", "--methods", "all")["nwc_uri"]
     secret = sha256(place.encode()).hexdigest()
     payment_hash = sha256(bytes.fromhex(secret)).hexdigest()
     said = service.run("hold", "create", "21", "--payment-hash", payment_hash, "--wallet", "-", stdin=uri)

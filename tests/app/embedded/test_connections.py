@@ -41,6 +41,10 @@ async def test_a_running_service_makes_connections_that_work_at_once(relay: Rela
         assert grant.nwc_uri is not None
         assert grant.missing_on == {}
         async with Wallet.open(grant.nwc_uri) as wallet:
+            assert await wallet.balance() == sat(10_000), "what its budget allows: 10,000 sat a day, unless it is said"
+        rich = await service.add_grant("rich", budget=None)
+        assert rich.nwc_uri is not None
+        async with Wallet.open(rich.nwc_uri) as wallet:
             assert await wallet.balance() == sat(1_000_000)
 
         async def is_used() -> bool:

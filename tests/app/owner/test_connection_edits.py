@@ -212,7 +212,7 @@ async def test_what_is_not_there_any_more_is_not_edited(office: Office) -> None:
 
 
 async def test_the_preset_that_pays_takes_the_budget_that_is_there_or_comes_with_it(office: Office) -> None:
-    await office.run("connect", name="alice", preset="full")
+    await office.run("connect", name="alice", preset="full", budget_msat=None)
     assert "needs a budget" in (await office.refused("connection_edit", "k2", name="alice", preset="pay")).message
     assert (await office.run("connection_edit", "k3", name="alice", preset="pay", budgets=[DAY]))["changed"]
     assert (await office.run("connection_edit", "k4", name="alice", preset="read-only"))["changed"]

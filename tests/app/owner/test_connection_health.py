@@ -25,7 +25,7 @@ async def test_each_relay_of_the_link_is_told_in_its_order_with_what_it_does(off
 
 async def test_its_budget_is_told_with_what_is_left_of_it(office: Office) -> None:
     await office.run("connect", name="alice", budget_msat=5_000, period="never")
-    await office.run("connect", "k2", name="bob")
+    await office.run("connect", "k2", name="bob", budget_msat=None)
     (stands,) = (await office.run("connection_show", name="alice"))["budgets"]
     assert (stands["limit_msat"], stands["used_msat"], stands["left_msat"]) == (5_000, 0, 5_000)
     assert (await office.run("connection_show", name="bob"))["budgets"] == []

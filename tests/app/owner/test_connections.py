@@ -106,6 +106,7 @@ async def test_the_answer_has_the_words_of_each_relay(office: Office) -> None:
         ({"cipher": "legacy"}, ["encryption"]),
         ({"preset": "read-only"}, ["list of methods"]),
         ({"lud16": "a@b.example"}, ["Lightning Address"]),
+        ({"budget_msat": None, "show_balance": "full"}, ["budget", "shown balance"]),
     ],
 )
 async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_nothing(
@@ -149,7 +150,7 @@ async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> 
         ({"name": "two\nlines"}, "one line"),
         ({"name": "owner"}, "the owner's own"),
         ({"expires_at": EPOCH + 60, "expires_in_s": 60}, "not both"),
-        ({"preset": "pay"}, "the preset pay needs a budget"),
+        ({"preset": "pay", "budget_msat": None}, "the preset pay needs a budget"),
         ({"preset": "root"}, "root"),
         ({"preset": "pay", "methods": ["get_info"], "budget_msat": 5}, "not both"),
         ({"relays": []}, "relays must not be empty"),
@@ -227,15 +228,41 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
     assert {**row, **LINK, "nwc_uri": shown["nwc_uri"], "created": True} == shown
 
 
-async def test_a_connection_has_the_preset_full_unless_it_is_said_and_the_oldest_comes_first(office: Office) -> None:
+async def test_a_connection_has_the_preset_app_unless_it_is_said_and_the_oldest_comes_first(office: Office) -> None:
     for key, name in (("k1", "zoe"), ("k2", "adam")):
         await office.run("connect", key, name=name)
         office.rig.clock.advance(1)
     rows = (await office.run("connections"))["connections"]
     assert [row["name"] for row in rows] == ["zoe", "adam"]
-    assert rows[0]["methods"] == sorted(preset_methods("full"))
+    assert rows[0]["methods"] == sorted(preset_methods("app")) == [
+        "get_balance", "get_budget", "get_info", "list_transactions", "lookup_invoice", "make_invoice", "pay_invoice",
+        "payment_received", "payment_sent",
+    ]  # fmt: skip
     assert set(nwc_methods()) - set(preset_methods("full")) == {"create_connection"}
-    assert (rows[0]["budgets"], rows[0]["per_payment_msat"]) == ([], None)
+    (budget,) = rows[0]["budgets"]
+    assert (budget["limit_msat"], budget["period"], rows[0]["show_balance"]) == (10_000_000, "day", "budget")
+    assert rows[0]["per_payment_msat"] is rows[0]["expires_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        ({"methods": ["pay_keysend"]}, [10_000_000]),
+        ({"preset": "pay"}, [10_000_000]),
+        ({"preset": "full"}, [10_000_000]),
+        ({"preset": "receive-only"}, []),
+        ({"methods": ["get_balance"]}, []),
+        ({"methods": ["get_balance"], "budget_msat": 7}, [7]),
+        ({"budget_msat": 0}, [0]),
+        ({"budget_msat": None}, []),
+        ({"currency": "EUR", "budget_minor": 100}, [1_000_000]),
+    ],
+)
+async def test_what_pays_has_a_budget_unless_its_owner_says_that_it_has_none(
+    office: Office, asked: dict[str, Any], limits: list[int]
+) -> None:
+    made = await office.run("connect", name="app", **asked)
+    assert [row["limit_msat"] for row in made["budgets"]] == limits
 
 
 # ------------------------------------------------------------ the relays in a link
@@ -295,7 +322,7 @@ def test_every_preset_can_be_named() -> None:
 
 
 async def test_the_preset_that_pays_is_not_taken_for_an_old_connection_without_a_budget(office: Office) -> None:
-    await office.run("connect", name="app", methods=preset_methods("pay"))
+    await office.run("connect", name="app", methods=preset_methods("pay"), budget_msat=None)
     assert "needs a budget" in (await office.refused("connect", "k2", name="app", preset="pay")).message
 
 

@@ -63,7 +63,7 @@ async def test_of_somebody_elses_hash_the_preimage_is_needed(office: Office) -> 
 
 
 async def test_those_of_a_connection_are_listed_under_the_name_that_its_owner_gave_it(office: Office) -> None:
-    shop = await office.run("connect", name="my shop")
+    shop = await office.run("connect", name="my shop", preset="full")
     command = MakeHoldInvoice(amount_msat=Msat(50_000), payment_hash=HASH)
     await office.desk.make_invoice("r1", shop["connection_id"], command, 5)
     await office.run("hold_create", "k2", amount_msat=50_000)

@@ -48,6 +48,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.client import LINK, POINTER, STRANGER, App, Manager, Newcomer, Requestor, Stranger
 from tests.kit.app.receiver import WebDouble
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
+from tests.kit.app.terms import all_but
 from tests.kit.changed import replace
 from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -275,8 +276,8 @@ class Service:
             await self.command("account_fund", account=name, amount_msat=amount_msat)
 
     async def connect(self, name: str, **params: Any) -> App:
-        """A connection, and the app that holds it."""
-        made = await self.command("connect", name=name, **params)
+        """A connection, which may do everything that ``params`` do not take from it, and the app that holds it."""
+        made = await self.command("connect", **all_but(name=name, **params))
         app = self.house.apps[name] = App(made["nwc_uri"], self.house.relay, self.house.clocks.app, self.house.entropy)
         return app
 

@@ -29,6 +29,7 @@ from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.reply_to import Cipher
+from tests.kit.app.terms import all_but
 
 #: Seconds for each single wait; a healthy machine needs less than two.
 PATIENCE_S = 60.0
@@ -89,8 +90,9 @@ class Service:
         return await asyncio.to_thread(ControlClient(self.home).call, command, params, key)
 
     async def connect(self, name: str, /, **params: Any) -> str:
-        """A new connection's URI."""
-        return str((await self.call("connect", f"connect-{name}", name=name, **params))["nwc_uri"])
+        """The URI of a new connection, which may do everything that ``params`` do not take from it."""
+        asked = all_but(name=name, **params)
+        return str((await self.call("connect", f"connect-{name}", **asked))["nwc_uri"])
 
     def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the ledger, whoever writes there."""

@@ -101,8 +101,10 @@ class Kitestring:
         return await asyncio.to_thread(self.ask, *arguments)
 
     def connect(self, name: str, *options: str) -> str:
-        """A new wallet connection's URI."""
-        return str(self.ask("connect", name, *options)["nwc_uri"])
+        """The URI of a new wallet connection, which may do everything that ``options`` do not take from it."""
+        methods = () if {"--methods", "--preset"}.intersection(options) else ("--methods", "all")
+        budget = () if "--budget" in options else ("--no-budget",)
+        return str(self.ask("connect", name, *methods, *budget, *options)["nwc_uri"])
 
     def offer(self, label: str, *options: str) -> str:
         """A new offer's code."""

@@ -24,21 +24,44 @@ from kitestring.base.errors import KitestringError, Reason
 
 #: The word for the methods of the preset full.
 EVERYTHING: Final = "everything"
-PRESETS: Final = ("read-only", "receive-only", "pay", "full")
+PRESETS: Final = ("read-only", "receive-only", "app", "pay", "full")
+#: The word for all methods that are about money, and what it stands for.
+ALL: Final = "all"
+#: What can be named in ``--methods``.
+METHODS: Final = (
+    "pay_invoice", "pay_keysend", "make_invoice", "lookup_invoice", "get_balance", "get_budget", "sign_message",
+    "create_connection", "get_info", "list_transactions", "make_hold_invoice", "settle_hold_invoice",
+    "cancel_hold_invoice", "payment_received", "payment_sent", "hold_invoice_accepted",
+)  # fmt: skip
+methods_option: Final = click.option(
+    "--methods", metavar="LIST|all",
+    help="What it may do, separated by commas: " + ", ".join(METHODS) + "; all but create_connection: all.",
+)  # fmt: skip
+show_balance_option: Final = click.option(
+    "--show-balance", type=click.Choice(["budget", "full"]),
+    help="The balance its app sees: what its budget allows (new ones), or all that the account has.",
+)  # fmt: skip
+
+
+def method_params(methods: str | None) -> dict[str, Any]:
+    """The methods that were typed, as the service takes them; nothing where none were."""
+    if methods is None:
+        return {}
+    return {"preset": "full"} if methods.strip() == ALL else {"methods": methods.replace(",", " ").split()}
 
 
 @click.command("connect")
 @click.argument("name")
 @click.option(
     "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
-    help="Such as 5000/day (sat), 5000/24h, 10EUR/day.",
+    help="Such as 5000/day (sat), 10EUR/day; or per week, month, year, total, 24h (default: 10000/day).",
 )  # fmt: skip
-@click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
+@click.option("--no-budget", is_flag=True, help="No budget limit: it may spend all that its account has.")
+@methods_option
 @click.option(
-    "--preset",
-    type=click.Choice(PRESETS),
-    help="A usual list of methods in one word; pay needs a budget.",
-)
+    "--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word (default: app).",
+)  # fmt: skip
+@show_balance_option
 @click.option(
     "--relay", "relays", multiple=True, metavar="URL", help="A relay of yours for its link, the preferred one first."
 )
@@ -65,6 +88,7 @@ def command(
     shell: Shell,
     name: str,
     limits: tuple[TypedBudget, ...],
+    no_budget: bool,
     methods: str | None,
     account: str | None,
     per_payment: int | None,
@@ -72,6 +96,7 @@ def command(
     expires: Moment | None,
     encryption: str | None,
     preset: str | None,
+    show_balance: str | None,
     relays: tuple[str, ...],
     lud16: str | None,
     deep_link: str | None,
@@ -79,15 +104,23 @@ def command(
 ) -> None:
     """Make a wallet connection (NWC) and show its secret link.
 
+    Without options it may pay, make invoices and look, and spend 10,000 sat a day with all fees.
+
     One that exists with the same values is left as it is, and its link is shown again until its first use; other values
     are refused.
     """
     if len(limits) > 1:
         raise click.UsageError("name one --budget; `kitestring connection edit NAME` gives a connection several")
+    if limits and no_budget:
+        raise click.UsageError("--budget and --no-budget say the opposite: choose one of them")
+    typed = method_params(methods)
+    if preset is not None and typed:
+        raise click.UsageError("--methods and --preset both say what it may do: choose one of them")
     given = {
         "account": account,
         "cipher": encryption,
         "preset": preset,
+        "show_balance": show_balance,
         "relays": list(relays) or None,
         "lud16": lud16,
         "deep_link": deep_link,
@@ -97,8 +130,9 @@ def command(
         params |= expires._asdict()
     for limit in limits:
         params |= flat_budget_params(limit)
-    if methods is not None:
-        params["methods"] = methods.replace(",", " ").split()
+    if no_budget:
+        params["budget_msat"] = None
+    params |= typed
     if per_payment is not None:
         params["per_payment_msat"] = msat(per_payment)
     if max_fee is not None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from kitestring.app.cli.connect import PRESETS, describe
+from kitestring.app.cli.connect import PRESETS, describe, method_params, methods_option, show_balance_option
 from kitestring.app.cli.connection import stands
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import (
@@ -62,12 +62,9 @@ class _MomentOrNever(MomentType):
     "--expires", type=_MomentOrNever(), metavar="WHEN|never",
     help="When it ends: 30d or 12h from now, or a day such as 2027-01-31.",
 )  # fmt: skip
-@click.option("--methods", metavar="LIST", help="What it may do from now on, separated by commas.")
+@methods_option
 @click.option("--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word; pay needs a budget.")
-@click.option(
-    "--show-balance", type=click.Choice(["budget", "full"]),
-    help="The balance its app sees: what its budget allows, or all that the account has.",
-)  # fmt: skip
+@show_balance_option
 @click.option("--name", "new_name", metavar="NEW", help="Another name in your lists.")
 @click.option(
     "--if-version", type=Whole(1, MAX_VERSION), metavar="N",
@@ -98,8 +95,9 @@ def command(
         params |= {"expires_at": None} if expires.expires_in_s is None else {"expires_in_s": expires.expires_in_s}
         if expires.expires_at is not None:
             params["expires_at"] = expires.expires_at
-    if methods is not None:
-        params["methods"] = methods.replace(",", " ").split()
+    if preset is not None and methods is not None:
+        raise click.UsageError("--methods and --preset both say what it may do: choose one of them")
+    params |= method_params(methods)
     words = {"preset": preset, "new_name": new_name, "show_balance": show_balance}
     params |= {member: value for member, value in words.items() if value is not None}
     if len(params) == 1:

@@ -24,11 +24,12 @@ class Granting(Host):
     """Making connections, changing them, ending them."""
 
     def grant(
-        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
+        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | Keep | None = KEEP,
         per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
         expires_at: int | None = None, encryption: CipherSetting | None = None,
     ) -> Connection:  # fmt: skip
-        """Make a connection, or return the one of that name. ``methods`` None = all.
+        """Make a connection, or return the one of that name. ``methods`` None = what most apps need (the preset app);
+        without a word of a ``budget`` what may pay has 10,000 sat a day, None = no limit.
 
         ``per_payment`` bounds what one payment may cost with its routing fee, ``max_fee`` the fee (None = the limit of
         the settings). ``expires_at`` in Unix seconds. ``encryption`` is ``nip44`` for an app that must never talk in
@@ -40,7 +41,7 @@ class Granting(Host):
         return connection_of(self._alone("connect", params))
 
     async def add_grant(
-        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
+        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | Keep | None = KEEP,
         per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
         expires_at: int | None = None, encryption: CipherSetting | None = None,
     ) -> Connection:  # fmt: skip
@@ -83,7 +84,7 @@ def _name(given: str | Connection) -> str:
 
 
 def _params(
-    name: str, methods: Iterable[str] | None, budget: Budget | None, per_payment: Msat | None,
+    name: str, methods: Iterable[str] | None, budget: Budget | Keep | None, per_payment: Msat | None,
     max_fee: Msat | None, account: str, expires_at: int | None, encryption: CipherSetting | None,
 ) -> dict[str, object]:  # fmt: skip
     named = {
@@ -94,4 +95,6 @@ def _params(
     }
     params: dict[str, object] = {"name": name, "account": account, "expires_at": expires_at}
     params |= {member: value for member, value in named.items() if value is not None}
-    return params if budget is None else params | values.budget(budget, "budget")
+    if budget is KEEP:
+        return params
+    return params | ({"budget_msat": None} if budget is None else values.budget(budget, "budget"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Protocol
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.params import MAX_WINDOW_S, AmountMsat, Currency
@@ -42,7 +42,9 @@ BudgetsAsked = Annotated[list[BudgetAsked], Meta(max_length=MAX_BUDGETS)]
 class FlatBudget(Protocol):
     """The parameters of a command that takes one budget among others."""
 
-    budget_msat: int | None
+    @property
+    def budget_msat(self) -> int | UnsetType | None: ...
+
     currency: str
     budget_minor: int | None
     period: Period
@@ -51,10 +53,11 @@ class FlatBudget(Protocol):
 
 def flat_budget(params: FlatBudget) -> BudgetAsked | None:
     """The budget among the parameters of a command, None without one."""
-    if params.budget_msat is None and params.budget_minor is None and not params.currency:
+    limit_msat = None if params.budget_msat is UNSET else params.budget_msat
+    if limit_msat is None and params.budget_minor is None and not params.currency:
         return None
     return BudgetAsked(
-        limit_msat=params.budget_msat, currency=params.currency, limit_minor=params.budget_minor,
+        limit_msat=limit_msat, currency=params.currency, limit_minor=params.budget_minor,
         period=params.period, length_s=params.length_s,
     )  # fmt: skip
 

@@ -34,8 +34,8 @@ from kitestring.app.service.plugins import load_plugins
 from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.grants import CipherSetting, Grant
-from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.base.grants import CipherSetting, Grant, ShownBalance
+from kitestring.base.money import MAX_WHOLE, Msat, sat
 from kitestring.base.rights import Right
 from kitestring.base.store import Places
 from kitestring.base.transactions.owner import SaveGrant
@@ -44,7 +44,7 @@ from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
 from kitestring.policy.calendar import time_text
-from kitestring.policy.presets import PRESETS
+from kitestring.policy.presets import DEFAULT_PRESET, PRESETS
 from kitestring.transport.guard import normalise
 
 NWC: Final = "nwc"
@@ -63,17 +63,21 @@ _TERMS: Final = {
     "cipher": "encryption",
     "relays": "list of relays",
     "lud16": "Lightning Address",
+    "shown_balance": "shown balance",
 }
 #: Those of them that ``connection edit`` changes.
-_EDITED: Final = frozenset({"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at"})
+_EDITED: Final = frozenset({"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at", "shown_balance"})
 #: The names of ``PRESETS``.
-PresetName = Literal["read-only", "receive-only", "pay", "full"]
+PresetName = Literal["read-only", "receive-only", "app", "pay", "full"]
+#: That of a new connection which may pay and of which no limit is said: enough to begin with, little to lose.
+DEFAULT_BUDGET: Final = Budget.daily(sat(10_000))
 
 
 class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The values of a connection. Left out means: the methods of the preset full, the node itself, no limit, no end,
-    any encryption; of a connection that is there already it is not compared. ``period`` is that of :class:`Budget`;
-    ``length_s`` belongs to rolling. A budget of 0 is one: nothing may be spent.
+    """The values of a connection. Left out means: the methods of the preset app, the node itself, 10,000 sat a day for
+    what pays, no other limit, no end, any encryption; of a connection that is there already it is not compared.
+    ``period`` is that of :class:`Budget`; ``length_s`` belongs to rolling. A budget of 0 is one: nothing may be spent;
+    null is none: all that the account has may be.
 
     ``preset`` stands for a list of methods. ``relays`` are some of the service's own, the preferred one first.
     ``deep_link`` is the link by which an app has asked: the answer has the one that hands the connection over."""
@@ -82,7 +86,7 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     methods: list[str] | UnsetType = UNSET
     preset: PresetName | UnsetType = UNSET
     account: Name | UnsetType = UNSET
-    budget_msat: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] | None = None
+    budget_msat: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] | UnsetType | None = UNSET
     currency: Currency = ""
     budget_minor: AmountMinor | None = None
     period: Period = "never"
@@ -94,6 +98,7 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cipher: CipherSetting | UnsetType = UNSET
     relays: Annotated[list[str], Meta(min_length=1, max_length=MAX_RELAYS)] | UnsetType = UNSET
     lud16: Annotated[str, Meta(min_length=1, max_length=MAX_LUD16_LENGTH)] | UnsetType = UNSET
+    show_balance: ShownBalance | UnsetType = UNSET
     deep_link: Annotated[str, Meta(max_length=MAX_DEEP_LINK_CHARS)] = ""
 
 
@@ -114,7 +119,7 @@ def preset_methods(name: PresetName) -> list[str]:
     preset = PRESETS[name]
     methods = dict.fromkeys(row.permission for row in METHODS.values() if preset.has(row.command))
     types = NOTIFICATIONS.values() if preset.has(LookupInvoice) else ()
-    return [*methods, *(row.permission for row in types)]
+    return [one for one in (*methods, *(row.permission for row in types)) if one not in preset.without]
 
 
 @lru_cache(maxsize=1_024)
@@ -242,13 +247,16 @@ def _is_lightning_address(text: str) -> bool:
 
 async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
     grant_id, salt = desk.entropy(ID_BYTES).hex(), desk.entropy(SALT_BYTES)
+    asked = asked_methods(params.methods, params.preset)
+    methods = frozenset(preset_methods(DEFAULT_PRESET)) if asked is UNSET else asked
     plain = Grant(
         grant_id=grant_id,
         name=params.name,
         wire=NWC,
         caller=desk.client_key(salt).public_hex,
         service_pubkey=desk.connection_pubkey(grant_id),
-        methods=frozenset(preset_methods("full")),
+        methods=methods,
+        budgets=(DEFAULT_BUDGET,) if spends(methods) else (),
         link_salt=salt,
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),
@@ -272,13 +280,14 @@ async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Gran
         grant,
         methods=grant.methods if methods is UNSET else methods,
         account_id=grant.account_id if params.account is UNSET else params.account,
-        budgets=_budgets(desk, params, grant) or grant.budgets,
+        budgets=_budgets(desk, params, grant),
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
         cipher=grant.cipher if params.cipher is UNSET else params.cipher,
         relays=grant.relays if params.relays is UNSET else _own_relays(desk, params.relays),
         lud16=grant.lud16 if params.lud16 is UNSET else params.lud16,
+        shown_balance=grant.shown_balance if params.show_balance is UNSET else params.show_balance,
     )
     need_budget(params.preset, asked.budgets)
     return asked
@@ -319,7 +328,9 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 def _budgets(desk: Reading, params: ConnectParams, before: Grant) -> tuple[Budget, ...]:
     asked = flat_budget(params)
-    return () if asked is None else (read_budget(desk, asked, before.budgets),)
+    if asked is None:
+        return before.budgets if params.budget_msat is UNSET else ()
+    return (read_budget(desk, asked, before.budgets),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
