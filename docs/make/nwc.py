@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, get_args
 
-from kitestring.app.owner.connections import PresetName, preset_methods
+from kitestring.app.owner.connections import preset_methods
 from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import HOLD_BLOCKS, MAX_HOLD_BLOCKS, MAX_PARTS, MIN_HOLD_BLOCKS
@@ -16,7 +16,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from kitestring.ledger.sqlite.reads.transactions import COUNT_LIMIT
-from kitestring.policy.presets import PRESETS
+from kitestring.policy.presets import PRESETS, PresetName
 from kitestring.wire.grammar import NotificationType
 from kitestring.wire.serve.nwc.codes import CODES, NARROW_CODES, NO_INSTRUCTION, NO_PAYMENT_TYPE, WIDE_CODES
 from kitestring.wire.serve.nwc.history import DEFAULT_LIMIT, MAX_LIMIT

@@ -18,7 +18,7 @@ from kitestring.base.commands import (
     SignMessage,
 )
 from kitestring.base.rights import Right
-from kitestring.policy.presets import PRESETS
+from kitestring.policy.presets import PRESETS, PresetName
 
 LOOKS = {LookupInvoice, ListTransactions, GetBalance, GetBudget, GetInfo}
 
@@ -37,12 +37,14 @@ LOOKS = {LookupInvoice, ListTransactions, GetBalance, GetBudget, GetInfo}
         ("full", {PayInvoice, MakeInvoice, *LOOKS}, set()),
     ],
 )
-def test_a_preset_has_what_its_name_says(name: str, has: set[type[AnyCommand]], lacks: set[type[AnyCommand]]) -> None:
+def test_a_preset_has_what_its_name_says(
+    name: PresetName, has: set[type[AnyCommand]], lacks: set[type[AnyCommand]]
+) -> None:
     assert {command for command in has | lacks if PRESETS[name].has(command)} == has
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_what_spends_without_a_word_of_it_is_in_no_preset(name: str) -> None:
+def test_what_spends_without_a_word_of_it_is_in_no_preset(name: PresetName) -> None:
     spends = any(PRESETS[name].has(command) for command in COMMANDS if command.right is Right.SPEND)
     assert spends == (name in {"app", "pay", "full"})
     assert PRESETS[name].needs_budget == (name == "pay")

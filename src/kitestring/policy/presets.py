@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from kitestring.base.commands import (
     AnyCommand,
@@ -39,10 +39,12 @@ class Preset:
         return command.right in self.rights or command in self.also
 
 
+#: The names of ``PRESETS``.
+PresetName = Literal["read-only", "receive-only", "app", "pay", "full"]
 #: That of a connection of which nothing else is said.
-DEFAULT_PRESET: Final = "app"
+DEFAULT_PRESET: Final[PresetName] = "app"
 #: By the name that is typed. A till must see whether its own invoices were paid, and needs no balance for that.
-PRESETS: Final[Mapping[str, Preset]] = {
+PRESETS: Final[Mapping[PresetName, Preset]] = {
     "read-only": Preset(frozenset({Right.READ}), "looks at balance and history, and moves nothing"),
     "receive-only": Preset(
         frozenset({Right.RECEIVE}),

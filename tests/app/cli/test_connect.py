@@ -10,9 +10,9 @@ import pytest
 
 from kitestring.app.cli.connect import METHODS, command, describe
 from kitestring.app.cli.connect import PRESETS as TYPED_PRESETS
-from kitestring.app.owner.connections import PresetName, nwc_methods, preset_methods
+from kitestring.app.owner.connections import nwc_methods, preset_methods
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.policy.presets import PRESETS
+from kitestring.policy.presets import PRESETS, PresetName
 from tests.kit.app.console import Service, run
 
 MADE: dict[str, Any] = {

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kitestring.app.owner.connections import PresetName, nwc_methods, preset_methods
+from kitestring.app.owner.connections import nwc_methods, preset_methods
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import GetInfo
@@ -19,7 +19,7 @@ from kitestring.base.outcomes import Info
 from kitestring.base.transactions.service import NoteUses
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
-from kitestring.policy.presets import PRESETS
+from kitestring.policy.presets import PRESETS, PresetName
 from tests.kit.app.desk import RELAY, Office
 from tests.kit.clock import EPOCH
 

@@ -14,7 +14,6 @@ from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.connection_health import show_relays, show_stored
 from kitestring.app.owner.connections import (
     MAX_EXPIRY_S,
-    PresetName,
     asked_methods,
     find_connection,
     need_budget,
@@ -31,6 +30,7 @@ from kitestring.base.grants import Grant, ShownBalance
 from kitestring.base.money import Msat
 from kitestring.base.transactions.owner import SaveGrant
 from kitestring.policy.calendar import time_text
+from kitestring.policy.presets import PresetName
 
 
 class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from shlex import quote
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -44,7 +44,7 @@ from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
 from kitestring.policy.calendar import time_text
-from kitestring.policy.presets import DEFAULT_PRESET, PRESETS
+from kitestring.policy.presets import DEFAULT_PRESET, PRESETS, PresetName
 from kitestring.transport.guard import normalise
 
 NWC: Final = "nwc"
@@ -67,8 +67,6 @@ _TERMS: Final = {
 }
 #: Those of them that ``connection edit`` changes.
 _EDITED: Final = frozenset({"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at", "shown_balance"})
-#: The names of ``PRESETS``.
-PresetName = Literal["read-only", "receive-only", "app", "pay", "full"]
 #: That of a new connection which may pay and of which no limit is said: enough to begin with, little to lose.
 DEFAULT_BUDGET: Final = Budget.daily(sat(10_000))
 
@@ -125,7 +123,7 @@ def preset_methods(name: PresetName) -> list[str]:
 @lru_cache(maxsize=1_024)
 def preset_of(methods: frozenset[str]) -> str | None:
     """The preset that stands for exactly these methods; None for a list of the owner's own."""
-    return next((name for name in PRESETS if frozenset(preset_methods(cast("PresetName", name))) == methods), None)
+    return next((name for name in PRESETS if frozenset(preset_methods(name)) == methods), None)
 
 
 async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:

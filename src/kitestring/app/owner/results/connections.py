@@ -19,8 +19,7 @@ from kitestring.app.owner.results.words import (
     says,
 )
 from kitestring.base.grants import CipherSetting, ShownBalance
-
-_Preset = Literal["read-only", "receive-only", "pay", "full"]
+from kitestring.policy.presets import PresetName
 
 
 class _ConnectionJson(AnswerJson):
@@ -31,7 +30,7 @@ class _ConnectionJson(AnswerJson):
     account: AccountName
     methods: Annotated[list[str], says("What it may do: methods and notifications of NIP-47.")]
     preset: Annotated[
-        Literal["read-only", "receive-only", "pay", "full"] | None,
+        PresetName | None,
         says("The preset that stands for exactly these; null: a list of your own."),
     ]
     per_payment_msat: PerPaymentMsat
