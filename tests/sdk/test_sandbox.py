@@ -213,7 +213,10 @@ async def test_a_service_and_its_world_meet_and_its_offer_is_paid_over_its_relay
 
 
 def test_a_service_on_a_real_node_has_no_world(tmp_path: Path) -> None:
-    real = Service(relays=["wss://r.example"], backend="lnd+https://127.0.0.1:1?macaroon=/m", store=tmp_path / "b.db")
+    macaroon = tmp_path / "fake.macaroon"
+    macaroon.write_bytes(b"\x02\x01fake")
+    node = f"lnd+https://127.0.0.1:1?macaroon={macaroon}"
+    real = Service(relays=["wss://r.example"], backend=node, store=tmp_path / "b.db")
     with pytest.raises(KitestringError, match="stands on a real node") as caught:
         Sandbox.of(real)
     assert caught.value.reason is Reason.UNSUPPORTED

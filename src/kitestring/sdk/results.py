@@ -44,7 +44,7 @@ class Receipt:
     payment_hash: str
     bolt11: str
     description: str = ""
-    target: str = ""
+    target: str = field(default="", compare=False)
     already_paid: bool = field(default=False, compare=False)
 
 
