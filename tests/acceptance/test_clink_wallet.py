@@ -79,7 +79,7 @@ async def pair(directory: Path, *policy: str) -> AsyncIterator[Pair]:
 async def under_way(both: Pair) -> tuple[str, asyncio.Task[object]]:
     """A payment of the shop that the node of the wallet is at work on: its hash, and whoever waits for it."""
     text = both.world.invoice(AMOUNT, behaviour=Behaviour.LATE, delay_ms=DELAY_MS)
-    paying: asyncio.Task[object] = asyncio.create_task(asyncio.to_thread(both.shop.run, "pay", text))
+    paying: asyncio.Task[object] = asyncio.create_task(asyncio.to_thread(both.shop.run, "pay", "--yes", text))
     await until(both.world.payments, limit_s=PATIENCE_S, pause_s=0.02)
     return bolt11.decode(text).payment_hash, paying
 
@@ -134,7 +134,7 @@ async def test_what_came_in_while_the_service_was_dead_is_booked_once(tmp_path: 
 async def test_a_payment_waits_for_the_owner_of_the_wallet_and_is_made_once(tmp_path: Path) -> None:
     async with pair(tmp_path) as both:
         text = both.world.invoice(AMOUNT)
-        paying = asyncio.create_task(asyncio.to_thread(both.shop.run, "pay", text))
+        paying = asyncio.create_task(asyncio.to_thread(both.shop.run, "pay", "--yes", text))
 
         async def asked() -> list[dict[str, str]]:
             found: list[dict[str, str]] = (await both.wallet.ask_apart("approvals"))["approvals"]

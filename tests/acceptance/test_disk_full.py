@@ -162,11 +162,11 @@ def test_an_app_is_told_at_once_that_nothing_was_done_and_can_pay_when_there_is_
     card = start(disk)
     first, second = (ok(disk, "sandbox", "invoice", amount)["bolt11"] for amount in ("50", "51"))
     disk.fill()
-    refused = run(disk, "pay", "--wallet", card["nwc_uri"], first)
+    refused = run(disk, "pay", "--yes", "--wallet", card["nwc_uri"], first)
     assert "the service can store nothing now: nothing was done" in refused.stderr
     assert refused.returncode == 1
     disk.make_room()
-    assert ok(disk, "pay", "--wallet", card["nwc_uri"], second)["amount_msat"] == 51_000
+    assert ok(disk, "pay", "--yes", "--wallet", card["nwc_uri"], second)["amount_msat"] == 51_000
     assert ok(disk, "audit", "--node")["violations"] == []
 
 

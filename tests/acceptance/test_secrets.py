@@ -214,14 +214,14 @@ async def commands(story: Story, noffer: str, uri: str) -> None:
         await story.run(*words.split())
     await story.run("audit", "--node")
     await story.run("sandbox", "pay", noffer, "21")
-    await story.run("pay", story.invoice(3), "--wallet", "env:CANARY", CANARY=uri)
+    await story.run("pay", story.invoice(3), "--yes", "--wallet", "env:CANARY", CANARY=uri)
     await story.run("decode", uri)
     await story.run("decode", nsec(SEED))
 
 
 async def misused(story: Story, uri: str) -> None:
     """Whoever makes a mistake must not find the secret in the answer."""
-    await story.run("pay", story.invoice(3), "--wallet", f"{uri}&secret=00", code=2)
+    await story.run("pay", story.invoice(3), "--yes", "--wallet", f"{uri}&secret=00", code=2)
     await story.run("pay", "x", "--wallet", uri, code=2)
     await story.run("pay", uri, "5", code=2)
     await story.run("sandbox", "pay", nsec(SEED), code=2)

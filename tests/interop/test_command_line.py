@@ -25,7 +25,7 @@ def checks(service: Kitestring) -> dict[str, Json]:
 async def test_pay_prints_the_preimage_and_the_fee_that_lnd_booked(shop: Kitestring, rig: LightningRig) -> None:
     invoice = await rig.c.invoice(5_000_000)
     before = shop.ask("balance")["balance_msat"]
-    text = said(shop.run("pay", invoice.bolt11))
+    text = said(shop.run("pay", "--yes", invoice.bolt11))
     preimage = re.search(r"preimage ([0-9a-f]{64})", text)
     assert preimage is not None
     assert hashlib.sha256(bytes.fromhex(preimage[1])).hexdigest() == invoice.payment_hash
@@ -38,17 +38,17 @@ async def test_pay_prints_the_preimage_and_the_fee_that_lnd_booked(shop: Kitestr
 
 async def test_a_fee_limit_below_the_way_there_pays_nothing_and_exits_3(shop: Kitestring, rig: LightningRig) -> None:
     invoice = await rig.c.invoice(5_000_000)
-    answer = shop.run("pay", invoice.bolt11, "--max-fee", "0")
+    answer = shop.run("pay", "--yes", invoice.bolt11, "--max-fee", "0")
     assert answer.code == 3
     assert "Traceback" not in answer.err
     payment = (await rig.a.payments()).get(invoice.payment_hash)
     assert payment is None or payment.status == "FAILED"
-    assert said(shop.run("pay", invoice.bolt11, "--max-fee", "2")).startswith("paid 5,000 sat")
+    assert said(shop.run("pay", "--yes", invoice.bolt11, "--max-fee", "2")).startswith("paid 5,000 sat")
 
 
 async def test_repeating_a_payment_with_its_key_pays_once(shop: Kitestring, far: Kitestring, rig: LightningRig) -> None:
     before = set(await rig.a.payments())
-    first, again = (shop.ask("pay", far.card["noffer"], "33", "--idempotency-key", "tea-1") for _ in range(2))
+    first, again = (shop.ask("pay", "--yes", far.card["noffer"], "33", "--idempotency-key", "tea-1") for _ in range(2))
     assert first == again
     assert set(await rig.a.payments()) - before == {first["payment_hash"]}
 
@@ -69,7 +69,7 @@ async def test_an_invoice_is_paid_and_listed_as_received(shop: Kitestring, rig: 
 
 @pytest.mark.parametrize(("target", "code"), [("lnbc1nonsense", 2), ("noffer1nonsense", 2)])
 def test_a_wrong_code_is_one_sentence_and_exit_2(shop: Kitestring, target: str, code: int) -> None:
-    answer = shop.run("pay", target, "21")
+    answer = shop.run("pay", "--yes", target, "21")
     assert (answer.code, answer.out) == (code, "")
     assert re.fullmatch(r"error: [^\n]+\n", answer.err)
 

@@ -140,7 +140,7 @@ async def test_two_apps_of_it_pay_each_other_inside_and_who_pays_a_second_time_i
 async def test_an_offer_of_it_is_sold_to_the_wallets_own_owner(stall: Kitestring, front: Front) -> None:
     stall.ask("account", "create", "behind")
     service = front(stall, "behind an offer", "--account", "behind")
-    paid = await stall.ask_apart("pay", service.offer("tips", "--price", "21"))
+    paid = await stall.ask_apart("pay", "--yes", service.offer("tips", "--price", "21"))
     assert (await seen(service, paid["payment_hash"], "settled"))["amount_msat"] == 21_000
     assert service.ask("balance")["balance_msat"] == 21_000
 
@@ -276,7 +276,7 @@ def test_the_doctor_says_what_the_link_allows(stall: Kitestring, front: Front) -
 async def test_on_a_real_node_behind_it_pays_and_is_paid(shop: Kitestring, front: Front, rig: LightningRig) -> None:
     service = front(shop, "behind on lnd")
     bill = await rig.c.invoice(5_000_123)
-    paid = await service.ask_apart("pay", bill.bolt11)
+    paid = await service.ask_apart("pay", "--yes", bill.bolt11)
     made = await service.ask_apart("invoice", "21")
     payment = await rig.c.pay(made["bolt11"])
     received = await seen(service, made["payment_hash"], "settled")

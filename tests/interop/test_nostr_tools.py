@@ -49,7 +49,7 @@ async def test_every_event_kitestring_publishes_has_the_right_id_and_signature(
     before = {event["id"] for event in witness.events}
     uri = nostr_sdk.NostrWalletConnectUri.parse(shop.connect("watched"))
     paid, _ = await asyncio.gather(
-        shop.ask_apart("pay", far.card["noffer"], "21", "--description", 'été "\\\n\t☕'),
+        shop.ask_apart("pay", "--yes", far.card["noffer"], "21", "--description", 'été "\\\n\t☕'),
         nostr_sdk.NostrWalletConnect(uri).get_balance(),
     )
     assert paid["amount_msat"] == 21_000

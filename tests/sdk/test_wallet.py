@@ -250,6 +250,22 @@ async def test_what_only_a_service_prices_is_paid_up_to_the_most_agreed_to_and_t
     assert len(world.payments()) == 2
 
 
+async def test_what_would_be_paid_is_seen_before_it_is_paid(world: World, path: Path) -> None:
+    def script(request: Request) -> Iterable[Event]:
+        return [request.reply({"bolt11": world.invoice(sat(50), "tea")}, at=int(time.time()))]
+
+    async with hostile_relay(script) as relay:
+        code = pointers.encode(Noffer(SERVICE.public_hex, (relay.url,), "tea", PriceType.VARIABLE, currency="EUR"))
+        async with Wallet.open(f"sandbox://{path}?latency_ms=1", relays=[relay.url]) as ours:
+            seen = await ours.preview(code, max_amount=sat(50))
+            assert (seen.kind, seen.amount_msat, seen.description, seen.currency) == ("offer", sat(50), "tea", "EUR")
+            assert world.payments() == []
+            assert (await ours.pay(seen.bolt11)).payment_hash == seen.payment_hash
+            with pytest.raises(KitestringError, match="at most 49 sat"):
+                await ours.preview(code, max_amount=sat(49))
+    assert len(world.payments()) == 1
+
+
 async def test_a_memo_that_no_invoice_can_carry_is_refused_in_our_own_words(wallet: Wallet) -> None:
     with pytest.raises(KitestringError, match="has 800 bytes, and an invoice carries at most 639"):
         await wallet.invoice(sat(21), "🫖" * 200)

@@ -19,6 +19,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.client.in_flight import in_flight
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
 from kitestring.client.payable import Payable, Terms, ask, read
+from kitestring.client.preview import Preview, preview
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
 from kitestring.codec.pasted import tidy
@@ -31,6 +32,7 @@ from kitestring.sdk.waiting import paid
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
+from kitestring.wire.reply_to import Version
 from kitestring.wire.text import fit_description
 
 _log: Final = logging.getLogger(__name__)
@@ -216,18 +218,36 @@ class Wallet:
         MALFORMED with ``payer_data``, the names of what it wants to know.
         """
         amount, max_amount, max_fee = positive(amount), money(max_amount), money(max_fee)
-        read(target)  # a wrong code is wrong whether or not the wallet answers
-        terms = Terms(
-            amount, description, await self._source.network(), max_amount, payer_data or {},
-            "legacy" if nip69 else "tagged",
-        )  # fmt: skip
-        async with await ask(target, terms, self._net) as payable:
+        asked = self._ask(target, Terms(amount, description, "", max_amount, payer_data or {}, _version(nip69)))
+        async with await asked as payable:
             command = payable.order(max_fee)
             if command.expires_at <= self._net.clock.now():
                 end = await self._paid_before(command)
             else:
                 end = await self._within_budget(command, timeout_s)
         return receipt(command, end, target)
+
+    async def preview(
+        self,
+        target: str,
+        amount: Msat | None = None,
+        *,
+        max_amount: Msat | None = None,
+        description: str = "",
+        payer_data: Mapping[str, str] | None = None,
+        nip69: bool = False,
+    ) -> Preview:
+        """See what :meth:`pay` would pay, and pay nothing. The service of an offer is asked for an invoice, as for
+        paying, and told the same; pay its ``bolt11`` to pay what you have seen. Raises KitestringError as :meth:`pay`
+        does of what it finds out before it pays."""
+        terms = Terms(positive(amount), description, "", money(max_amount), payer_data or {}, _version(nip69))
+        async with await self._ask(target, terms) as payable:
+            return preview(read(target), payable)
+
+    async def _ask(self, target: str, terms: Terms) -> Payable:
+        """The invoice to pay for a target, on the network of this wallet."""
+        read(target)  # a wrong code is wrong whether or not the wallet answers
+        return await ask(target, replace(terms, network=await self._source.network()), self._net)
 
     async def pay_many(
         self,
@@ -420,6 +440,10 @@ class Wallet:
     async def info(self) -> Info:
         """The node behind the wallet, and over NWC what it allows. Raises KitestringError."""
         return await self._source.info()
+
+
+def _version(nip69: bool) -> Version:
+    return "legacy" if nip69 else "tagged"
 
 
 def _own(text: str) -> Invoice:

@@ -90,7 +90,7 @@ def test_a_connection_is_renamed_in_two_words() -> None:
 
 def test_the_app_of_a_paused_connection_is_refused_until_it_is_resumed(service: Service) -> None:
     uri = service.ok("connect", "sleeper", "--budget", "100/day")["nwc_uri"]
-    paying = ("--json", "pay", "--wallet", "-")
+    paying = ("--json", "pay", "--yes", "--wallet", "-")
     service.ok("connection", "pause", "sleeper")
     refused = service.run(*paying, service.ok("sandbox", "invoice", "5")["bolt11"], stdin=uri)
     assert refused.exit_code == 5
@@ -103,7 +103,7 @@ def test_the_app_of_a_paused_connection_is_refused_until_it_is_resumed(service: 
 
 def test_the_owner_sees_what_an_app_has_used_of_its_budget(service: Service) -> None:
     uri = service.ok("connect", "eater", "--budget", "100/total")["nwc_uri"]
-    paid = service.ok("pay", service.ok("sandbox", "invoice", "40")["bolt11"], "--wallet", "-", stdin=uri)
+    paid = service.ok("pay", service.ok("sandbox", "invoice", "40")["bolt11"], "--yes", "--wallet", "-", stdin=uri)
     (stands,) = service.ok("connection", "show", "eater")["budgets"]
     assert stands["used_msat"] == 40_000 + paid["fee_msat"]
     assert stands["left_msat"] == 100_000 - stands["used_msat"]
@@ -118,7 +118,7 @@ def test_the_relay_of_a_running_service_brings_requests_and_shows_the_connection
 
 def test_a_rotated_connection_takes_the_new_link_alone(service: Service) -> None:
     old = service.ok("connect", "my app", "--budget", "100/day")["nwc_uri"]
-    paying = ("pay", "--wallet", "-")
+    paying = ("pay", "--yes", "--wallet", "-")
     assert service.run(*paying, service.ok("sandbox", "invoice", "5")["bolt11"], stdin=old).exit_code == 0
     new = service.ok("connection", "rotate", "my app")["nwc_uri"]
     assert service.run(*paying, service.ok("sandbox", "invoice", "5")["bolt11"], stdin=new).exit_code == 0

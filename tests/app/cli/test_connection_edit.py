@@ -102,7 +102,8 @@ def test_an_app_with_its_old_link_is_held_against_the_new_budget(service: Servic
     uri = service.ok("connect", "edited", "--budget", "100/total")["nwc_uri"]
 
     def pays(sats: int) -> Result:
-        return service.run("pay", service.ok("sandbox", "invoice", str(sats))["bolt11"], "--wallet", "-", stdin=uri)
+        bolt11 = service.ok("sandbox", "invoice", str(sats))["bolt11"]
+        return service.run("pay", bolt11, "--yes", "--wallet", "-", stdin=uri)
 
     assert pays(40).exit_code == 0
     told = service.ok("connection", "edit", "edited", "--budget", "60/total", "--name", "edited again")

@@ -14,14 +14,14 @@ PAID = {"amount_msat": 21_000, "fee_msat": 1_005, "preimage": "11" * 32, "intern
 
 
 def test_what_is_not_said_is_left_to_the_service() -> None:
-    said = run(command, KEY, "21", "--idempotency-key", "k", answer=PAID)
+    said = run(command, KEY, "21", "--yes", "--idempotency-key", "k", answer=PAID)
     assert said.asked == [("keysend", {"pubkey": KEY, "amount_msat": 21_000, "wait_s": DEFAULT_WAIT_S}, "k")]
     assert said.lines == ["paid 21 sat, fee 1.005 sat", f"preimage {'11' * 32}"]
 
 
 def test_records_words_and_a_fee_go_along() -> None:
     options = ("--tlv", "65536=00FF", "--tlv", "70000=", "--message", "hi", "--max-fee", "0")
-    ((_, params, _),) = run(command, KEY, "21", *options, answer=PAID).asked
+    ((_, params, _),) = run(command, KEY, "21", "--yes", *options, answer=PAID).asked
     assert (params["records"], params["message"], params["max_fee_msat"]) == ({"65536": "00ff", "70000": ""}, "hi", 0)
 
 
@@ -43,7 +43,7 @@ def test_a_key_is_paid_by_the_service_and_from_a_wallet_connection(service: Serv
     first = service.ok("keysend", key, "50", "--tlv", "65536=00ff", "--idempotency-key", "send-1")
     assert service.ok("keysend", key, "50", "--tlv", "65536=00ff", "--idempotency-key", "send-1") == first
     link = service.ok("connect", "sender", "--methods", "pay_keysend,lookup_invoice")["nwc_uri"]
-    done = service.ok("keysend", key, "7", "--message", "hi", "--wallet", link)
+    done = service.ok("keysend", key, "7", "--message", "hi", "--yes", "--wallet", link)
     assert (done["amount_msat"], done["payment_hash"] != first["payment_hash"]) == (7_000, True)
     shown = service.ok("lookup", done["payment_hash"])
     assert (shown["state"], shown["description"], shown["bolt11"]) == ("settled", "hi", None)

@@ -20,9 +20,8 @@ def test_the_link_of_the_first_start_is_shown_again_until_an_app_has_used_it(ser
     link = service.card["nwc_uri"]
     assert service.ok("link", "first wallet")["nwc_uri"] == link
     assert service.run("link", "first wallet").stdout == f"{link}\n"
-    assert (
-        service.run("pay", "--wallet", "-", service.ok("sandbox", "invoice", "5")["bolt11"], stdin=link).exit_code == 0
-    )
+    bolt11 = service.ok("sandbox", "invoice", "5")["bolt11"]
+    assert service.run("pay", "--yes", "--wallet", "-", bolt11, stdin=link).exit_code == 0
     refused = service.run("--json", "link", "first wallet")
     error = json.loads(refused.stdout)["error"]
     assert (refused.exit_code, error["reason"]) == (2, "already_used")

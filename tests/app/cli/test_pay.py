@@ -30,19 +30,21 @@ PAID = {"amount_msat": 21_000, "fee_msat": 1_005, "preimage": "11" * 32, "intern
 
 
 def test_what_is_not_said_is_left_to_the_service() -> None:
-    said = run(command, CODE, "--idempotency-key", "k", answer=PAID)
+    said = run(command, CODE, "--yes", "--idempotency-key", "k", answer=PAID)
     assert said.asked == [("pay", {"target": CODE, "description": "", "wait_s": DEFAULT_WAIT_S}, "k")]
     assert said.lines == ["paid 21 sat, fee 1.005 sat", f"preimage {'11' * 32}"]
 
 
 def test_amount_and_fee_are_typed_in_sats_and_a_fee_may_be_nothing() -> None:
-    ((_, params, _),) = run(command, CODE, "21", "--max-fee", "0", "--description", "thanks", answer=PAID).asked
+    ((_, params, _),) = run(
+        command, CODE, "21", "--yes", "--max-fee", "0", "--description", "thanks", answer=PAID
+    ).asked
     assert (params["amount_msat"], params["max_fee_msat"], params["description"]) == (21_000, 0, "thanks")
 
 
 def test_what_an_offer_is_told_is_typed_by_name() -> None:
     told = ("--data", "name=Bob = me", "--data", "email=b@x.example", "--max", "30", "--nip69")
-    ((_, params, _),) = run(command, CODE, *told, answer=PAID).asked
+    ((_, params, _),) = run(command, CODE, "--yes", *told, answer=PAID).asked
     assert params["payer_data"] == {"name": "Bob = me", "email": "b@x.example"}
     assert (params["max_amount_msat"], params["nip69"]) == (30_000, True)
 
@@ -55,15 +57,15 @@ def test_data_without_a_name_or_a_text_or_with_two_is_refused(typed: tuple[str, 
 
 def test_a_payment_inside_the_service_is_said_to_be_one() -> None:
     assert "fee 0 sat (inside this service)" in run(
-        command, CODE, answer={**PAID, "fee_msat": 0, "internal": True}
+        command, CODE, "--yes", answer={**PAID, "fee_msat": 0, "internal": True}
     ).out  # fmt: skip
 
 
 def test_what_was_paid_before_is_said_to_be_and_to_have_cost_nothing_now() -> None:
-    said = run(command, CODE, answer={**PAID, "already_paid": True, "created_at": 1_795_996_800})
+    said = run(command, CODE, "--yes", answer={**PAID, "already_paid": True, "created_at": 1_795_996_800})
     on = when(1_795_996_800)
     assert said.lines[0] == f"already paid on {on}, nothing was paid now: 21 sat, fee 1.005 sat"
-    unknown = run(command, CODE, answer={**PAID, "already_paid": True, "created_at": None})
+    unknown = run(command, CODE, "--yes", answer={**PAID, "already_paid": True, "created_at": None})
     assert unknown.lines[0] == "already paid, nothing was paid now: 21 sat, fee 1.005 sat"
 
 
@@ -75,7 +77,7 @@ def test_a_wrong_code_is_told_before_anybody_is_asked(target: str) -> None:
 
 def test_a_relay_of_the_code_that_is_none_is_named_and_the_others_are_used() -> None:
     entries = [(3, b"\x02"), (2, b"tips"), (1, b"http://a\x1b[2K"), (1, b"wss://a.example"), (0, bytes.fromhex(KEY))]
-    said = run(command, bech32.encode("noffer", tlv.encode(entries), limit=5_000), "21", answer=PAID)
+    said = run(command, bech32.encode("noffer", tlv.encode(entries), limit=5_000), "21", "--yes", answer=PAID)
     assert said.err == "left out, because it is no relay address or one too many: http://a [2K\n"
 
 

@@ -114,7 +114,7 @@ def test_how_a_payment_of_unknown_end_is_looked_up_is_said_without_the_secret(
 
 def test_a_connection_pays_within_its_budget_and_no_further(service: Service) -> None:
     made = service.ok("connect", "spender", "--budget", "100/day", "--methods", "pay_invoice")
-    wallet = ("--wallet", "-")
+    wallet = ("--yes", "--wallet", "-")
     paid = service.ok("pay", service.ok("sandbox", "invoice", "40")["bolt11"], *wallet, stdin=made["nwc_uri"])
     assert (paid["amount_msat"], paid["fee_msat"] > 0, paid["internal"]) == (40_000, True, False)
     beyond = service.run("pay", service.ok("sandbox", "invoice", "90")["bolt11"], *wallet, stdin=made["nwc_uri"])
@@ -126,15 +126,18 @@ def test_a_connection_pays_within_its_budget_and_no_further(service: Service) ->
 def test_a_wallet_that_knows_nip04_only_is_paid_from_where_its_owner_says_so(service: Service) -> None:
     uri = service.ok("connect", "old", "--encryption", "legacy")["nwc_uri"]
     invoice = service.ok("sandbox", "invoice", "40")["bolt11"]
-    told = service.run("pay", invoice, "--wallet", "-", "--encryption", "nip44", stdin=uri)
+    told = service.run("pay", invoice, "--yes", "--wallet", "-", "--encryption", "nip44", stdin=uri)
     assert told.exit_code == 2
     assert "encryption" in told.stderr
-    assert service.ok("pay", invoice, "--wallet", "-", "--encryption", "legacy", stdin=uri)["amount_msat"] == 40_000
+    assert (
+        service.ok("pay", invoice, "--yes", "--wallet", "-", "--encryption", "legacy", stdin=uri)["amount_msat"]
+        == 40_000
+    )
 
 
 def test_the_payee_of_an_offer_is_told_what_the_wallet_pays_for(service: Service) -> None:
     uri = service.ok("connect", "shopper")["nwc_uri"]
-    told = ("--wallet", "-", "--description", "two cups of tea", "--max-fee", "5")
+    told = ("--yes", "--wallet", "-", "--description", "two cups of tea", "--max-fee", "5")
     service.ok("pay", service.card["noffer"], "7", *told, stdin=uri)
     newest = service.ok("transactions", "--in", "--limit", "1")["transactions"][0]
     assert (newest["amount_msat"], newest["description"]) == (7_000, "two cups of tea")

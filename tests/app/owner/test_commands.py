@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.owner.command import Sign, Speak, request_id
+from kitestring.app.owner.command import Foresee, Sign, Speak, request_id
 from kitestring.app.owner.commands import OwnerCommands, all_commands, command
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.rights import Right
@@ -15,7 +15,7 @@ from tests.kit.changed import replace
 def test_every_command_has_a_sentence_and_a_known_right() -> None:
     for spec in all_commands().values():
         assert spec.doc.endswith((".", "judges."))
-        assert spec.mutating == (spec.right is not Right.READ and not isinstance(spec, Sign | Speak))
+        assert spec.mutating == (spec.right is not Right.READ and not isinstance(spec, Foresee | Sign | Speak))
         assert not (spec.offline and spec.mutating)
 
 

@@ -172,6 +172,18 @@ async def test_a_repeated_payment_of_an_offer_asks_for_no_second_invoice(shop: S
     assert [request.members["amount_sats"] for request in shop.relay.requests] == [21]
 
 
+async def test_what_was_seen_of_an_offer_is_paid_without_asking_its_service_again(shop: Shop) -> None:
+    asked: dict[str, Any] = {"target": shop.code(), "amount_msat": 21_000}
+    seen = await shop.office.run("pay_preview", **asked)
+    assert (seen["kind"], seen["amount_msat"], "tips" in seen["payee"]) == ("offer", 21_000, True)
+    paid = await shop.office.run("pay", **asked, bolt11=seen["bolt11"])
+    assert (paid["payment_hash"], len(shop.relay.requests)) == (seen["payment_hash"], 1)
+    assert await shop.office.run("pay", **asked) == paid  # the same order, whatever was seen of it
+    other = shop.office.node.outside_bolt11(22_000)
+    beyond = await shop.office.refused("pay", "k2", **asked, bolt11=other)
+    assert (beyond.reason, len(shop.office.node.sends)) == (Reason.AMOUNT_OUT_OF_RANGE, 1)
+
+
 @pytest.mark.parametrize("changed", [{"amount_msat": 22_000}, {"max_fee_msat": 1}, {"target": "other"}])
 async def test_a_key_pays_one_thing_only(shop: Shop, changed: dict[str, Any]) -> None:
     await shop.office.run("pay", target=shop.code(), amount_msat=21_000)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitestring.app.cli.agree import Payer, agree_options, pay_if_agreed
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
+from kitestring.app.cli.payers import FromService, FromWallet
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, when
-from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.app.cli.wish import Wish, data_option, max_option
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--description", default="", help="A word to the payee of an offer.")
 @data_option
 @click.option("--nip69", is_flag=True, help="Ask an offer in the form of 2024, for services that know no other.")
+@agree_options
 @key_option
 @common
 def command(
@@ -38,6 +40,8 @@ def command(
     description: str,
     payer_data: dict[str, str],
     nip69: bool,
+    yes: bool,
+    dry_run: bool,
     key: str,
 ) -> None:
     """Pay TARGET: a Lightning invoice, an offer (noffer1…), or the offer that an address (me@example.com) or a Nostr
@@ -46,32 +50,26 @@ def command(
     AMOUNT_SAT is needed where the target names no amount. Where only the service of an offer knows the price, you are
     asked on a terminal; elsewhere --max says up to what it is paid. The money comes from the running service's node, or
     with --wallet from any wallet connection (nostr+walletconnect://…).
+
+    Before real money moves you are shown what is paid, and asked; where nobody can answer, --yes is needed. In a
+    sandbox nothing is asked. For that, and for --dry-run, the service of an offer is asked for its invoice, which
+    nobody pays if you do not.
     """
     wish = Wish(target, amount_sat, max_sat, max_fee, description, payer_data, nip69)
-    if wallet is not None:
-        from kitestring.app.cli.wallet import pay_from, read_secret
-
-        refuse_key()
-        uri = read_secret(shell, wallet)
-        show_paid(shell, fulfil(shell, wish, lambda wanted: pay_from(shell, wallet, uri, wanted, encryption)))
-        return
-    refuse_encryption(encryption)
     from kitestring.client.payable import read
 
-    shell.note_left_out(getattr(read(target), "left_out", ()))  # a wrong code is wrong whether or not the service runs
-    show_paid(shell, fulfil(shell, wish, lambda wanted: call_to_pay(shell, "pay", wanted.params(), key)))
+    payer: Payer
+    if wallet is None:
+        refuse_encryption(encryption)
+        shell.note_left_out(getattr(read(target), "left_out", ()))  # wrong whether or not the service runs
+        payer = FromService(shell, key)
+    else:
+        from kitestring.app.cli.wallet import read_secret
 
-
-def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> dict[str, Any]:
-    """The result of an owner's command that pays, waiting for its end. Raises KitestringError."""
-    from kitestring.app.owner.params import DEFAULT_WAIT_S
-
-    try:
-        return shell.call(name, {**params, "wait_s": DEFAULT_WAIT_S}, key, wait_s=DEFAULT_WAIT_S)
-    except KitestringError as error:
-        if error.reason is Reason.SPENDING_STOPPED:
-            error.message += "; `kitestring doctor` says why and what to do"
-        raise
+        refuse_key()
+        payer = FromWallet(shell, wallet, read_secret(shell, wallet), encryption)
+        read(target)
+    pay_if_agreed(shell, wish, payer, show_paid, yes=yes, dry_run=dry_run)
 
 
 def show_paid(shell: Shell, result: dict[str, Any]) -> None:

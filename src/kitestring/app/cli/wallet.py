@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kitestring.app.cli.payers import is_sandbox
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import CodecError, KitestringError, Reason
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kitestring.app.cli.wish import Wish
+    from kitestring.base.money import Msat
     from kitestring.sdk.results import Receipt, WalletBudget
     from kitestring.sdk.source import Encryption
     from kitestring.sdk.wallet import Wallet
@@ -24,6 +26,8 @@ A = TypeVar("A")
 MAX_SECRET_BYTES = 16_384
 #: Seconds between two looks at whether somebody still reads what is watched.
 LOOK_S = 0.5
+#: Seconds for the question whether a wallet has paid an invoice before; it need not answer.
+LOOK_LIMIT_S = 5.0
 #: Said of what cannot be a link, without a warning: the name of a variable or of a file is no secret.
 _NO_WALLET = (
     "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://; for a link in a variable"
@@ -65,28 +69,92 @@ def _read_file(path: Path) -> str:
 def pay_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:
     """Pay from any wallet that the SDK can open: ``uri`` is its link, and ``source`` what was typed for it. Raises
     KitestringError; KeyboardInterrupt says nothing about the payment."""
-    from kitestring.base.money import Msat, sat
     from kitestring.client.payable import read
 
     shell.note_left_out(getattr(read(wish.target), "left_out", ()))  # before the wallet is looked for
-
-    def money(sats: int | None) -> Msat | None:
-        return None if sats is None else sat(sats)
-
     return _paid_by(
-        shell,
-        source,
-        uri,
-        encryption,
+        shell, source, uri, encryption,
         lambda wallet: wallet.pay(
-            wish.target, money(wish.amount_sat), max_amount=money(wish.max_sat), max_fee=money(wish.max_fee_sat),
+            wish.target, _money(wish.amount_sat), max_amount=_money(wish.max_sat), max_fee=_money(wish.max_fee_sat),
             description=wish.description, payer_data=wish.payer_data, nip69=wish.nip69,
         ),
+        bolt11=wish.target,
     )  # fmt: skip
 
 
+def preview_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:
+    """What :func:`pay_from` would pay. Raises KitestringError."""
+    import asyncio
+
+    from kitestring.client.payable import read
+
+    shell.note_left_out(getattr(read(wish.target), "left_out", ()))
+    shell.note_left_out(_left_out(uri))
+    shell.note_waiting("asking the wallet over its relays …")
+
+    async def look() -> dict[str, Any]:
+        async with _opened(shell, uri, encryption) as wallet:
+            found = await wallet.preview(
+                wish.target, _money(wish.amount_sat), max_amount=_money(wish.max_sat), description=wish.description,
+                payer_data=wish.payer_data, nip69=wish.nip69,
+            )  # fmt: skip
+            paid = await _paid_before(wallet, found.payment_hash)
+        return {
+            "sandbox": is_sandbox(uri),
+            "network": found.network,
+            "is_repeated": False,
+            "kind": found.kind,
+            "payee": found.payee,
+            "payee_key": found.payee_key,
+            "bolt11": found.bolt11,
+            "payment_hash": found.payment_hash,
+            "amount_msat": int(found.amount_msat),
+            "fee_cap_msat": None if wish.max_fee_sat is None else int(_money(wish.max_fee_sat) or 0),
+            "service_fee_msat": None,
+            "description": found.description or None,
+            "expires_at": found.expires_at,
+            "spendable_msat": None,
+            "currency": found.currency or None,
+            "paid_from": f"the wallet {named(source)}",
+            "already_paid": paid is not None,
+        }
+
+    return asyncio.run(look())
+
+
+def _money(sats: int | None) -> Msat | None:
+    from kitestring.base.money import sat
+
+    return None if sats is None else sat(sats)
+
+
+async def _paid_before(wallet: Wallet, payment_hash: str) -> dict[str, Any] | None:
+    """The result of a payment of this hash that the wallet has made before, if it proves it; it may not tell."""
+    import asyncio
+
+    from kitestring.base.outcomes import Direction
+    from kitestring.base.payments import preimage_fits
+
+    try:
+        async with asyncio.timeout(LOOK_LIMIT_S):
+            found = await wallet.lookup(payment_hash)
+    except (KitestringError, TimeoutError):
+        return None
+    if found.type is not Direction.OUTGOING or not preimage_fits(found.preimage, payment_hash):
+        return None
+    return {
+        "payment_hash": payment_hash,
+        "preimage": found.preimage,
+        "amount_msat": int(found.amount_msat),
+        "fee_msat": int(found.fee_msat),
+        "internal": False,
+        "already_paid": True,
+        "created_at": found.created_at or None,
+    }
+
+
 def keysend_from(
-    shell: Shell, source: str, pubkey: str, amount_sat: int, max_fee_sat: int | None, message: str,
+    shell: Shell, source: str, uri: str, pubkey: str, amount_sat: int, max_fee_sat: int | None, message: str,
     records: dict[int, bytes], encryption: Encryption = "auto",
 ) -> dict[str, Any]:  # fmt: skip
     """Pay a key without an invoice, as :func:`pay_from`."""
@@ -96,22 +164,28 @@ def keysend_from(
     return _paid_by(
         shell,
         source,
-        read_secret(shell, source),
+        uri,
         encryption,
         lambda wallet: wallet.keysend(pubkey, sat(amount_sat), message=message, records=records, max_fee=max_fee),
     )
 
 
 def _paid_by(
-    shell: Shell, source: str, uri: str, encryption: Encryption, pay: Callable[[Wallet], Awaitable[Receipt]]
+    shell: Shell,
+    source: str,
+    uri: str,
+    encryption: Encryption,
+    pay: Callable[[Wallet], Awaitable[Receipt]],
+    bolt11: str = "",
 ) -> dict[str, Any]:
-    """The result of a payment from the wallet of this link."""
+    """The result of a payment from the wallet of this link. ``bolt11`` is its invoice, where the payer knows it: one
+    that the wallet has paid before is not sent to it again."""
     import asyncio
 
     shell.note_left_out(_left_out(uri))
     shell.note_waiting("asking the wallet over its relays …")
     try:
-        return asyncio.run(_pay(_opened(shell, uri, encryption), pay))
+        return asyncio.run(_pay(_opened(shell, uri, encryption), pay, bolt11))
     except KeyboardInterrupt:
         shell.note(
             "\nthe wallet may have been asked, and may still pay: look at its payments first; an invoice is paid once, "
@@ -146,8 +220,12 @@ def _left_out(uri: str) -> tuple[str, ...]:
         return ()
 
 
-async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]]) -> dict[str, Any]:
+async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]], bolt11: str) -> dict[str, Any]:
+    payment_hash = _hash_of(bolt11)
     async with opened as wallet:
+        before = await _paid_before(wallet, payment_hash) if payment_hash else None
+        if before is not None:
+            return before
         receipt = await pay(wallet)
     return {
         "payment_hash": receipt.payment_hash,
@@ -155,7 +233,18 @@ async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]]) -> d
         "amount_msat": int(receipt.amount),
         "fee_msat": int(receipt.fee),
         "internal": False,
+        "already_paid": False,
+        "created_at": None,
     }
+
+
+def _hash_of(text: str) -> str:
+    """The payment hash of an invoice, "" of any other target."""
+    from kitestring.client.payable import read
+    from kitestring.codec.bolt11 import Invoice
+
+    source = read(text) if text else None
+    return source.payment_hash if isinstance(source, Invoice) else ""
 
 
 def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:

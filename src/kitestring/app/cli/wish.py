@@ -69,10 +69,11 @@ class Wish:
         }
 
 
-def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]]) -> dict[str, Any]:
+def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]], *, asks: bool = True) -> dict[str, Any]:
     """Pay it, and ask what is to be asked where a person can answer; elsewhere the error says what to type.
 
-    A move is followed once. Raises KitestringError, NOT_PERMITTED for "no", and Abort where nobody answers.
+    A move is followed once. Without ``asks`` nobody is asked, as where nobody can answer.
+    Raises KitestringError, NOT_PERMITTED for "no", and Abort where nobody answers.
     """
     wanted, has_moved = wish, False
     while True:
@@ -80,9 +81,9 @@ def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]]) -> d
             return pay(wanted)
         except KitestringError as error:
             if {"bolt11", "amount_msat"} <= error.details.keys() and wanted.target != error.details["bolt11"]:
-                wanted = _agree_to_price(shell, wanted, error)
+                wanted = _agree_to_price(shell, wanted, error, asks=asks)
             elif "latest" in error.details and not has_moved:
-                wanted, has_moved = _agree_to_move(shell, wanted, error), True
+                wanted, has_moved = _agree_to_move(shell, wanted, error, asks=asks), True
             else:
                 _explain(wish, wanted, error)
                 raise
@@ -107,22 +108,22 @@ def _fee_limit_to_try(error: KitestringError) -> int | None:
     return -(-route // 1000) if isinstance(route, int) else None
 
 
-def _agree_to_price(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
+def _agree_to_price(shell: Shell, wish: Wish, error: KitestringError, *, asks: bool) -> Wish:
     """The wish to pay the very invoice whose price was shown."""
     costs, currency = int(str(error.details["amount_msat"])), error.details.get("currency")
-    price = f"this offer costs {amount(costs)}{_worth(shell, costs, str(currency)) if currency else ''} now"
-    if not person_answers(shell):
+    price = f"this offer costs {amount(costs)}{worth(shell, costs, str(currency)) if currency else ''} now"
+    if not (asks and person_answers(shell)):
         error.message = f"{price}: add --max {-(-costs // 1000)} to pay up to that; nothing was paid"
         raise error
     shell.note(price)
-    _need_yes("Pay it?")
+    need_yes("Pay it?")
     return Wish(str(error.details["bolt11"]), max_fee_sat=wish.max_fee_sat)
 
 
-def _agree_to_move(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
+def _agree_to_move(shell: Shell, wish: Wish, error: KitestringError, *, asks: bool) -> Wish:
     """The same wish for the code at the other service."""
     latest = str(error.details["latest"])
-    if not person_answers(shell):
+    if not (asks and person_answers(shell)):
         amount_word = "" if wish.amount_sat is None else f" {wish.amount_sat}"
         error.message = (
             f"the offer has moved to another service; nothing was paid. If you agree to that one: "
@@ -131,16 +132,17 @@ def _agree_to_move(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
         raise error
     told = f", and tell it your {', '.join(wish.payer_data)}" if wish.payer_data else ""
     shell.note(f"the offer has moved to another service:\n{latest}")
-    _need_yes(f"Pay that one{told}?")
+    need_yes(f"Pay that one{told}?")
     return replace(wish, target=latest)
 
 
-def _need_yes(question: str) -> None:
+def need_yes(question: str) -> None:
+    """Ask the person at the terminal. Raises KitestringError for anything but yes."""
     if not click.confirm(question, err=True):
         raise KitestringError(Reason.NOT_PERMITTED, "you did not agree: nothing was paid")
 
 
-def _worth(shell: Shell, amount_msat: int, currency: str) -> str:
+def worth(shell: Shell, amount_msat: int, currency: str) -> str:
     """`` (about 1.20 EUR)``; "" where our own sources do not know it at once."""
     import asyncio
 

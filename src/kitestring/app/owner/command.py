@@ -21,6 +21,7 @@ from kitestring.app.owner.desk import (
     Asking,
     Deciding,
     Desk,
+    Foreseeing,
     Managing,
     Operating,
     Reading,
@@ -192,6 +193,17 @@ class Spend(_Direct[Spending, P]):
     """A command that pays. The engine claims ``Call.request_id``: the handler hands it on."""
 
     right = Right.SPEND
+
+
+class Foresee(_Direct[Foreseeing, P]):
+    """A command that tells what a payment would be. It pays nothing, so that it needs no idempotency key; it may ask
+    the payee, so that it needs the right to spend."""
+
+    right = Right.SPEND
+
+    @property
+    def mutating(self) -> bool:
+        return False
 
 
 async def _as_stored(_desk: Managing, result: Result, _call: Call) -> Result:

@@ -166,6 +166,19 @@ class Spending(Reading, Protocol):
         ...
 
 
+class Foreseeing(Asking, Protocol):
+    """Finding out what a payment would be, without the power to make it."""
+
+    @property
+    def network(self) -> str:
+        """The network of the node."""
+        ...
+
+    async def find_payable(self, target: str, terms: Terms) -> Payable:
+        """As for paying. Raises KitestringError."""
+        ...
+
+
 class Managing(Reading, Telling, Protocol):
     """Changing who may do what. It needs neither node nor relay."""
 
@@ -248,7 +261,7 @@ class Deciding(Managing, Protocol):
         ...
 
 
-class Desk(Speaking, Receiving, Spending, Operating, Deciding, Protocol):
+class Desk(Speaking, Receiving, Foreseeing, Spending, Operating, Deciding, Protocol):
     """All roles: the running service."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -12,7 +12,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, in_words, key_reused
 from kitestring.app.owner.connections import NWC
-from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
+from kitestring.app.owner.desk import Asking, Foreseeing, Operating, Reading, Receiving, Spending, expect
 from kitestring.app.owner.params import (
     DEFAULT_WAIT_S,
     MAX_NOTE_CHARS,
@@ -47,7 +47,7 @@ from kitestring.base.payments import State
 from kitestring.base.records import Payment
 from kitestring.base.store import Scope
 from kitestring.base.text import one_line
-from kitestring.client.payable import Terms, choose
+from kitestring.client.payable import Payable, Terms, choose
 from kitestring.codec.json import dumps, loads_object
 from kitestring.wire.reply_to import Version
 from kitestring.wire.serve.offers import MAX_PAYER_KEYS
@@ -65,7 +65,8 @@ MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``target`` is an invoice, an offer, or somebody who names one; ``amount_msat`` is needed where it names none.
     ``max_amount_msat`` is the most that may be paid: up to it, what only the service of an offer names. An offer is
-    told ``payer_data``, and asked in the form of 2024 with ``nip69``."""
+    told ``payer_data``, and asked in the form of 2024 with ``nip69``. ``bolt11`` is the very invoice of the target that
+    the payer has seen (`pay_preview`): it is paid, and the target is not asked again."""
 
     target: Annotated[str, Meta(min_length=1, max_length=16_384)]
     amount_msat: AmountMsat | None = None
@@ -74,6 +75,7 @@ class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     payer_data: Annotated[dict[str, str], Meta(max_length=MAX_PAYER_KEYS)] = {}
     nip69: bool = False
+    bolt11: Annotated[str, Meta(max_length=16_384)] = ""
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
 
@@ -171,14 +173,47 @@ def _asked(params: PayParams) -> dict[str, Any]:
 
 
 async def _order(desk: Spending, params: PayParams) -> PayInvoice:
-    amount = None if params.amount_msat is None else Msat(params.amount_msat)
     max_fee = None if params.max_fee_msat is None else Msat(params.max_fee_msat)
+    payable = await (_as_seen(desk, params) if params.bolt11 else payable_of(desk, params))
     words = fit_offer_words(params.description)
-    most = None if params.max_amount_msat is None else Msat(params.max_amount_msat)
-    version: Version = "legacy" if params.nip69 else "tagged"
-    terms = Terms(amount, words, max_msat=most, payer_data=params.payer_data, version=version)
-    payable = await desk.find_payable(params.target, terms)
     return payable.order(max_fee, description=words, metadata=dumps(_asked(params)))
+
+
+async def _as_seen(desk: Spending, params: PayParams) -> Payable:
+    """The invoice that was shown to the payer, by the terms that were agreed to."""
+    amount, most = _money(params.amount_msat), _money(params.max_amount_msat)
+    return await desk.find_payable(params.bolt11, Terms(amount, max_msat=most))
+
+
+class Wanted(Protocol):
+    """Who is to be paid, and by which terms."""
+
+    @property
+    def target(self) -> str: ...
+    @property
+    def amount_msat(self) -> int | None: ...
+    @property
+    def max_amount_msat(self) -> int | None: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def payer_data(self) -> dict[str, str]: ...
+    @property
+    def nip69(self) -> bool: ...
+
+
+async def payable_of(desk: Spending | Foreseeing, params: Wanted) -> Payable:
+    """The invoice to pay for a target, which is asked for it where it is none. Raises KitestringError."""
+    version: Version = "legacy" if params.nip69 else "tagged"
+    terms = Terms(
+        _money(params.amount_msat), fit_offer_words(params.description), max_msat=_money(params.max_amount_msat),
+        payer_data=params.payer_data, version=version,
+    )  # fmt: skip
+    return await desk.find_payable(params.target, terms)
+
+
+def _money(amount_msat: int | None) -> Msat | None:
+    return None if amount_msat is None else Msat(amount_msat)
 
 
 async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:

@@ -87,6 +87,7 @@ TABLE: Final = (
     CommandRow("offer_deliveries", "webhooks", "offer deliveries"),
     CommandRow("offer_resend", "webhooks", "offer resend"),
     CommandRow("pay", "money", "pay", "Pay an invoice or an offer."),
+    CommandRow("pay_preview", "preview"),
     CommandRow("keysend", "keysends", "keysend", "Pay the key of a node, without an invoice."),
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
     CommandRow("hold_create", "holds", "hold create"),

@@ -33,6 +33,29 @@ class PaidJson(AnswerJson):
     created_at: Annotated[int | None, says("When the payment began; null: not known.")]
 
 
+class PreviewJson(AnswerJson):
+    """A payment that could be made. What is about the payment itself is null where no target was named, and where it
+    would only be carried on."""
+
+    sandbox: Annotated[bool, says("Whether the node is a sandbox, where no money is real.")]
+    network: Annotated[str, says("`bitcoin`, `testnet`, `signet` or `regtest`.")]
+    is_repeated: Annotated[bool, says("Whether the idempotency key was used: its payment would be carried on.")]
+    kind: Annotated[Literal["invoice", "offer", "address", "profile"] | None, says("The kind of target.")]
+    payee: Annotated[str | None, says("Who would be paid, as a text.")]
+    payee_key: Annotated[str | None, says("The key of the node that would be paid.")]
+    bolt11: Annotated[str | None, says("The invoice.")]
+    payment_hash: Annotated[str | None, says("The payment hash.")]
+    amount_msat: Annotated[int | None, says("What the payee would get.")]
+    fee_cap_msat: Annotated[int | None, says("The most that routing may cost.")]
+    service_fee_msat: Annotated[int | None, says("The fee that the service itself would take.")]
+    currency: Annotated[str | None, says("The currency in which the payee thinks of its price.")]
+    description: Annotated[str | None, says("What it is for.")]
+    expires_at: Annotated[int | None, says("Until when the invoice can be paid.")]
+    spendable_msat: Annotated[int | None, says("What can be spent; null: it is not known.")]
+    paid_from: Annotated[str | None, says("The account that would pay.")]
+    already_paid: Annotated[bool | None, says("Whether it was paid before, so that nothing would be paid now.")]
+
+
 class RateJson(AnswerJson):
     """The rate that something was priced with: so many minor units are worth exactly so many msat."""
 
