@@ -29,14 +29,14 @@ def agree_options(function: Function) -> Function:
 
 
 class Payer(Protocol):
-    """Where the money comes from. All methods raise KitestringError."""
+    """The place where the money comes from. All methods raise KitestringError."""
 
     def is_real(self) -> bool:
         """Whether a payment has to be agreed to: false in a sandbox alone."""
         ...
 
     def preview(self, wish: Wish) -> dict[str, Any]:
-        """What would be paid. The service of an offer is asked for its invoice, as for paying."""
+        """Show the payment that would be made. The service of an offer is asked for its invoice, as for paying."""
         ...
 
     def pay(self, wish: Wish, seen: dict[str, Any] | None) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _need_person(shell: Shell) -> None:
 
 
 def _ask_and_pay(shell: Shell, wish: Wish, payer: Payer) -> dict[str, Any]:
-    """What was shown is what is paid: an invoice that has expired while somebody thought is asked for again, and shown
+    """Pay what was shown: an invoice that has expired while somebody thought is asked for again, and shown
     again if it is another one in anything that was agreed to."""
     agreed: dict[str, Any] | None = None
     while True:
@@ -98,7 +98,7 @@ def _ask_and_pay(shell: Shell, wish: Wish, payer: Payer) -> dict[str, Any]:
 
 
 def preview_text(shell: Shell, found: dict[str, Any]) -> str:
-    """What would be paid, for people."""
+    """Tell people about the payment that would be made."""
     if found.get("is_repeated"):
         return "this idempotency key was used before: its payment would be carried on, and not made again"
     key, is_key, costs = found["payee_key"], found["kind"] in _OF_KEYS, int(found["amount_msat"])

@@ -83,7 +83,7 @@ def command(
 def _preview(
     pubkey: str, amount_sat: int, max_fee: int | None, message: str, source: str, *, sandbox: bool, network: str = ""
 ) -> dict[str, Any]:
-    """What is known of such a payment before it is made, by the names of that of an invoice."""
+    """Tell what is known of such a payment before it is made, by the names of that of an invoice."""
     return {
         "sandbox": sandbox,
         "network": network,

@@ -83,7 +83,7 @@ def pay_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryp
 
 
 def preview_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:
-    """What :func:`pay_from` would pay. Raises KitestringError."""
+    """Show the payment that :func:`pay_from` would make. Raises KitestringError."""
     import asyncio
 
     from kitestring.client.payable import read

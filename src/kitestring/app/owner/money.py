@@ -186,7 +186,7 @@ async def _as_seen(desk: Spending, params: PayParams) -> Payable:
 
 
 class Wanted(Protocol):
-    """Who is to be paid, and by which terms."""
+    """The payee, and the terms of paying."""
 
     @property
     def target(self) -> str: ...

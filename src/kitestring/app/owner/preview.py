@@ -94,7 +94,7 @@ async def _is_paid(desk: Foreseeing, command: PayInvoice, call: Call) -> bool:
 
 
 async def _spendable(desk: Foreseeing, command: PayInvoice, cost: Cost, call: Call) -> int | None:
-    """What there is, None where it is not told. Raises KitestringError where it is too little."""
+    """The amount that there is, None where it is not told. Raises KitestringError where it is too little."""
     try:
         spendable = expect(await desk.balance(call.caller.grant_id), Balance).balance_msat
     except KitestringError as error:
