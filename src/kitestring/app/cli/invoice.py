@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
+from kitestring.app.cli.on_paid import HELP, OnPaid
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MIN_EXPIRY_S
+from kitestring.base.errors import Exit, KitestringError, Reason
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
@@ -25,23 +27,52 @@ if TYPE_CHECKING:
     metavar="S",
     help=f"Seconds it is valid, {MIN_EXPIRY_S} to {MAX_EXPIRY_S} (default: {DEFAULT_EXPIRY_S}).",
 )
+@click.option("--wait", is_flag=True, help="Wait until it is paid (exit code 0) or has expired (exit code 3).")
+@click.option("--on-paid", metavar="CMD", default="", help=HELP)
 @wallet_options("To be paid to this wallet")
 @key_option
 @common
 def command(
-    shell: Shell, amount_sat: int, description: str, expiry: int, wallet: str | None, encryption: Encryption, key: str
-) -> None:
-    """Make an invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet."""
+    shell: Shell, amount_sat: int, description: str, expiry: int, wait: bool, on_paid: str, wallet: str | None,
+    encryption: Encryption, key: str,
+) -> int:  # fmt: skip
+    """Make an invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet.
+
+    With --wait it is shown first, and what became of it is told at its end; with --json that is a second line.
+    """
+    runs = OnPaid(shell, on_paid)
+    if on_paid and not wait:
+        raise KitestringError(Reason.MALFORMED, "--on-paid runs when the invoice is paid: wait for that with --wait")
+
+    def show(made: dict[str, Any]) -> None:
+        shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
+        shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
+        if wait:
+            shell.note_waiting("waiting until it is paid; Ctrl-C ends the waiting, not the invoice …")
+
     if wallet is not None:
+        refuse_key("make another invoice: one that nobody pays costs nothing")
+        if wait:
+            from kitestring.app.cli.wait_paid import at_wallet, tell_end
+
+            return tell_end(shell, at_wallet(shell, wallet, amount_sat, description, expiry, encryption, show), runs)
         from kitestring.app.cli.wallet_books import made_by
 
-        refuse_key("make another invoice: one that nobody pays costs nothing")
-        made = made_by(shell, wallet, amount_sat, description, expiry, encryption)
-    else:
-        from kitestring.app.owner.params import DEFAULT_WAIT_S
+        show(made_by(shell, wallet, amount_sat, description, expiry, encryption))
+        return Exit.OK
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
 
-        refuse_encryption(encryption)
-        params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry}
+    refuse_encryption(encryption)
+    params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry}
+
+    def make() -> dict[str, Any]:
         made = shell.call("invoice", params, key, wait_s=DEFAULT_WAIT_S)
-    shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
-    shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
+        show(made)
+        return made
+
+    if wait:
+        from kitestring.app.cli.wait_paid import at_service, tell_end
+
+        return tell_end(shell, at_service(shell, make), runs)
+    make()
+    return Exit.OK

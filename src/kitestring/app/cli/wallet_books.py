@@ -30,7 +30,7 @@ def made_by(
     from kitestring.base.money import sat
 
     amount = sat(amount_sat)
-    return _show(asked(shell, source, encryption, lambda wallet: wallet.invoice(amount, description, expiry_s)))
+    return show_invoice(asked(shell, source, encryption, lambda wallet: wallet.invoice(amount, description, expiry_s)))
 
 
 def held_by(
@@ -44,10 +44,11 @@ def held_by(
     made = asked(
         shell, source, encryption, lambda wallet: wallet.hold_invoice(amount, payment_hash, description, expiry_s)
     )
-    return {**_show(made), "preimage_is_kept": False}
+    return {**show_invoice(made), "preimage_is_kept": False}
 
 
-def _show(made: Invoice) -> dict[str, Any]:
+def show_invoice(made: Invoice) -> dict[str, Any]:
+    """An invoice that a wallet has made, as JSON."""
     return {
         "payment_hash": made.payment_hash,
         "bolt11": made.bolt11,
@@ -103,7 +104,7 @@ def listed_by(
     """The payments of any wallet that the SDK can open; ``page`` as :meth:`Wallet.transactions` has it. Raises
     KitestringError, also where the times that are asked for cannot be told."""
     found = asked(shell, source, encryption, lambda wallet: wallet.transactions(since=since, until=until, **page))
-    rows = [_record(one) for one in found]
+    rows = [show_record(one) for one in found]
     if (since or until) and any(row["created_at"] is None for row in rows):
         raise KitestringError(
             Reason.UNSUPPORTED,
@@ -114,10 +115,11 @@ def listed_by(
 
 def found_by(shell: Shell, source: str, payment_hash: str, encryption: Encryption) -> dict[str, Any]:
     """The record of this payment hash at any wallet that the SDK can open. Raises KitestringError."""
-    return _record(asked(shell, source, encryption, lambda wallet: wallet.lookup(payment_hash)))
+    return show_record(asked(shell, source, encryption, lambda wallet: wallet.lookup(payment_hash)))
 
 
-def _record(found: Transaction) -> dict[str, Any]:
+def show_record(found: Transaction) -> dict[str, Any]:
+    """A payment or an invoice as a wallet knows it, as JSON."""
     from kitestring.app.owner.money import show_transaction
 
     row = show_transaction(found)
