@@ -11,8 +11,10 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,8 @@ RIG = ROOT / "tests" / "rig"
 INTEROP = ROOT / "tests" / "interop"
 
 HOW_TO_GET = "get it with: make test REAL=1"
+# Seconds between two words about a part that is being built.
+STILL_WORKING_S = 20.0
 # The foreign clients' own minimum.
 NODE_MINIMUM = 22
 
@@ -173,7 +177,8 @@ def build(*names: str) -> None:
                 continue
             say(f"{name}: {part.what}")
             began = time.monotonic()
-            part.make()
+            with still_working(name):
+                part.make()
             say(f"{name}: ready after {time.monotonic() - began:.0f} s")
 
 
@@ -239,6 +244,24 @@ PARTS: dict[str, Part] = {
 
 
 # ---- command -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def still_working(name: str, every_s: float = STILL_WORKING_S) -> Iterator[None]:
+    """Say now and then that it goes on, and for how long it has."""
+    done, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(every_s):
+            say(f"{name}: still working, {time.monotonic() - began:.0f} s so far")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def say(line: str) -> None:

@@ -6,14 +6,18 @@ import json
 import signal
 import socket
 import sqlite3
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kitestring.app.cli.shell import MAX_QR_BYTES, Shell
+from kitestring.app.cli.shell import LONG_WAIT_S, MAX_QR_BYTES, Shell
 from kitestring.app.doors import unix_client
 from kitestring.app.doors.unix_client import ControlClient
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.text import is_safe
 from tests.kit.app.console import Service, kitestring
@@ -59,6 +63,41 @@ def test_a_person_is_told_that_something_takes_time_and_a_program_is_not(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     Shell().note_waiting("asking …")
     assert capsys.readouterr() == ("", "asking …\n")
+
+
+def _fail_after(done: Callable[[], None]) -> None:
+    done()
+    raise KitestringError(Reason.UNAVAILABLE)
+
+
+def test_a_person_is_told_of_a_long_wait_once_and_of_a_short_one_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    told = threading.Event()
+
+    class Timer:
+        """Set by hand in the place of the clock."""
+
+        def __init__(self, after_s: float, tell: Callable[[str], None], words: tuple[str]) -> None:
+            self.after_s, self.tell, self.words, self.daemon = after_s, tell, words, False
+            begun.append(self)
+
+        def start(self) -> None:
+            assert self.daemon, "it keeps no program from ending"
+
+        def cancel(self) -> None:
+            told.set()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    with Shell().noting_wait("still waiting …"):
+        pass
+    assert begun == [], "a program is told nothing"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(KitestringError), Shell().noting_wait("still waiting …"):
+        _fail_after(lambda: begun[0].tell(*begun[0].words))
+    assert (capsys.readouterr().err, begun[0].after_s) == ("still waiting …\n", LONG_WAIT_S)
+    assert told.is_set(), "nothing is said afterwards"
 
 
 def test_nothing_that_is_printed_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

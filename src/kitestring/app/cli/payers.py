@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.values import MAX_TYPED_SATS
@@ -13,13 +13,17 @@ from kitestring.base.errors import KitestringError, Reason
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
 
+#: Said on a terminal when it takes long.
+LONG_WAIT: Final = "still waiting for the payee's relays, or for the node to find a way …"
+
 
 def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> dict[str, Any]:
     """The result of an owner's command that pays, waiting for its end. Raises KitestringError."""
     from kitestring.app.owner.params import DEFAULT_WAIT_S
 
     try:
-        return shell.call(name, {**params, "wait_s": DEFAULT_WAIT_S}, key, wait_s=DEFAULT_WAIT_S)
+        with shell.noting_wait(LONG_WAIT):
+            return shell.call(name, {**params, "wait_s": DEFAULT_WAIT_S}, key, wait_s=DEFAULT_WAIT_S)
     except KitestringError as error:
         if error.reason is Reason.SPENDING_STOPPED:
             error.message += "; `kitestring doctor` says why and what to do"
@@ -37,7 +41,8 @@ class FromService:
         return not self._shell.call("pay_preview", {})["sandbox"]
 
     def preview(self, wish: Wish) -> dict[str, Any]:
-        return self._shell.call("pay_preview", {**_to_see(wish).params(), "key": self._key})
+        with self._shell.noting_wait(LONG_WAIT):
+            return self._shell.call("pay_preview", {**_to_see(wish).params(), "key": self._key})
 
     def pay(self, wish: Wish, seen: dict[str, Any] | None) -> dict[str, Any]:
         bolt11 = {} if seen is None or seen["kind"] == "invoice" else {"bolt11": seen["bolt11"]}

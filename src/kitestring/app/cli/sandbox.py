@@ -60,7 +60,8 @@ def pay(
     def pay_out_there(wish: Wish) -> dict[str, Any]:
         wanted, most = (None if sats is None else sat(sats) for sats in (wish.amount_sat, wish.max_sat))
         terms = Terms(wanted, max_msat=most, payer_data=wish.payer_data)
-        return _paid(asyncio.run(pay_from_outside(place, wish.target, terms, net)))
+        with shell.noting_wait("still waiting for the relays of the code …"):
+            return _paid(asyncio.run(pay_from_outside(place, wish.target, terms, net)))
 
     paid = fulfil(shell, Wish(target, amount_sat, max_sat, payer_data=payer_data), pay_out_there)
     if paid.get("held"):

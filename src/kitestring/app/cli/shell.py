@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import click
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from kitestring.base.setting import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+#: Seconds that somebody looks at nothing before a word is said.
+LONG_WAIT_S: Final = 2.0
 #: The most that a QR code holds, with the least correction of errors.
 MAX_QR_BYTES: Final = 2_953
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
@@ -146,6 +149,22 @@ class Shell:
         """A remark for a person who would look at nothing for some seconds; a program is told nothing."""
         if person_looks():
             self.note(text)
+
+    @contextmanager
+    def noting_wait(self, text: str) -> Iterator[None]:
+        """Have :meth:`note_waiting` told once if what is done meanwhile takes more than :data:`LONG_WAIT_S` seconds."""
+        if not person_looks():
+            yield
+            return
+        from threading import Timer
+
+        timer = Timer(LONG_WAIT_S, self.note_waiting, (text,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def note_left_out(self, texts: Sequence[str]) -> None:
         """Name what a code or link has in place of a relay, where the others are used without it."""

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from kitestring.app.cli.on_paid import OnPaid
     from kitestring.app.cli.shell import Shell
+    from kitestring.sdk.results import Invoice
     from kitestring.sdk.source import Encryption
-    from kitestring.sdk.wallet import Invoice, Wallet
+    from kitestring.sdk.wallet import Wallet
 
 #: Seconds after its end in which a payment that is under way may still come.
 LATE_S: Final = 10.0
