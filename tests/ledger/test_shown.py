@@ -5,7 +5,7 @@ import pytest
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import HOLDING, State
-from kitestring.ledger.shown import incoming, outgoing
+from kitestring.ledger.shown import book_state, incoming, outgoing, transaction_of
 from tests.kit.ledger.values import invoice, payment, preimage_of
 
 
@@ -37,3 +37,16 @@ def test_what_was_received_counts_and_before_that_what_was_asked_for(
 ) -> None:
     got = None if received is None else Msat(received)
     assert incoming(invoice("i", asked, received_msat=got)).amount_msat == shown
+
+
+def test_the_owner_is_told_what_an_app_is_not() -> None:
+    assert {state: book_state(payment("a", state=state)) for state in HOLDING | {State.FAILED}} == {
+        State.RESERVED: "pending", State.DISPATCHED: "pending", State.UNKNOWN: "unknown", State.SETTLED: "settled",
+        State.FAILED: "failed", State.RESOLVED: "resolved",
+    }  # fmt: skip
+    assert {state: book_state(invoice("i", state=state)) for state in InvoiceState} == {
+        InvoiceState.OPEN: "pending", InvoiceState.ACCEPTED: "accepted", InvoiceState.SETTLED: "settled",
+        InvoiceState.EXPIRED: "expired", InvoiceState.CANCELED: "canceled", InvoiceState.LEFT: "expired",
+    }  # fmt: skip
+    assert transaction_of(payment("a")) == outgoing(payment("a"))
+    assert transaction_of(invoice("i")) == incoming(invoice("i"))

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from kitestring.base.approvals import Approval, Block, Dealings, DebitSession
+from kitestring.base.books import BookEntry, BookPage, BookQuery
 from kitestring.base.commands import ListTransactions
 from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
@@ -337,6 +338,23 @@ class Reads(Protocol):
 
     async def count_transactions(self, scope: Scope, query: ListTransactions) -> int | None:
         """Count what is on all pages of ``query``; None where that is more than a store counts for a request."""
+        ...
+
+    async def books(self, query: BookQuery) -> BookPage:
+        """A page of the owner's list."""
+        ...
+
+    async def count_books(self, query: BookQuery) -> int | None:
+        """Count what is on all pages of ``query``; None where that is more than a store looks through at once."""
+        ...
+
+    async def hashes_like(self, prefix: str, limit: int) -> list[str]:
+        """Payment hashes of payments and invoices that begin with ``prefix`` (lower-case hexadecimal digits)."""
+        ...
+
+    async def entries_of(self, payment_hash: str) -> list[BookEntry]:
+        """The invoices of a hash, then the payments that hold it, then those that failed, the newest of each first; at
+        most some twenty."""
         ...
 
     async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0, *, now: int = 0) -> Msat:

@@ -78,6 +78,9 @@ APPROVAL: Final = (
 )
 SESSION: Final = "scope, value, min_msat, max_msat, expires_at, minted_at, holder"
 NODE: Final = "node_id, epoch, backend, network, cursor"
+#: The number of a new payment or invoice. Both are numbered in one row, in the order in which they are made.
+NEXT_ENTRY: Final = """(SELECT 1 + max(
+  coalesce((SELECT max(payment) FROM payments), 0), coalesce((SELECT max(invoice) FROM invoices), 0)))"""
 #: Alarms that are still of use: that spending stopped is none any more when nothing stops it.
 ALARMS: Final = (
     "events WHERE service = ? AND kind = 'alarm'"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
+from kitestring.base.books import BookEntry, BookState
 from kitestring.base.destinations import invoice_text
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
@@ -38,6 +39,22 @@ def _invoice_state(state: InvoiceState) -> TransactionState:
             return TransactionState.EXPIRED
         case _:
             assert_never(state)
+
+
+#: The words for what an app is told is only pending, or has expired.
+_PAYMENT_STATES: Final = {State.UNKNOWN: BookState.UNKNOWN, State.RESOLVED: BookState.RESOLVED}
+
+
+def book_state(entry: BookEntry) -> BookState:
+    """The state of an entry as the owner is told it."""
+    if isinstance(entry, Payment):
+        return _PAYMENT_STATES.get(entry.state) or BookState(_payment_state(entry.state))
+    return BookState.CANCELED if entry.state is InvoiceState.CANCELED else BookState(_invoice_state(entry.state))
+
+
+def transaction_of(entry: BookEntry) -> Transaction:
+    """The entry as an app is told it."""
+    return outgoing(entry) if isinstance(entry, Payment) else incoming(entry)
 
 
 def outgoing(p: Payment) -> Transaction:

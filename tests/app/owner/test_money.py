@@ -320,28 +320,6 @@ async def test_the_balance_says_when_the_node_cannot_be_asked(office: Office) ->
     assert (await office.refused("balance")).reason is Reason.NOT_PERMITTED
 
 
-async def test_transactions_are_listed_newest_first_of_one_account_or_of_all(office: Office) -> None:
-    await office.run("account_create", name="bob")
-    paid = await office.run("pay", target=office.node.outside_bolt11())
-    office.rig.clock.advance(10)
-    await office.run("invoice", amount_msat=21_000)
-
-    async def hashes(**params: Any) -> list[str]:
-        return [row["payment_hash"] for row in (await office.run("transactions", **params))["transactions"]]
-
-    assert await hashes() == [paid["payment_hash"]]
-    everything = await hashes(unpaid=True)
-    assert (len(everything), everything[1]) == (2, paid["payment_hash"])
-    assert await hashes(unpaid=True, since=EPOCH + 5) == await hashes(unpaid=True, limit=1) == everything[:1]
-    assert await hashes(unpaid=True, until=EPOCH + 5) == await hashes(unpaid=True, offset=1) == everything[1:]
-    assert await hashes(unpaid=True, direction="incoming") == everything[:1]
-    assert (await hashes(account="bob"), await hashes(account="owner")) == ([], [paid["payment_hash"]])
-    assert (await office.refused("transactions", account="eve")).reason is Reason.UNKNOWN_TARGET
-    (row,) = (await office.run("transactions"))["transactions"]
-    assert "" not in row.values()
-    assert row["metadata"]["max_fee_msat"] is None
-
-
 async def test_the_service_and_its_node_show_who_they_are_and_what_is_going_on(office: Office) -> None:
     payment_hash = await pending(office)
     shown = await office.run("info")

@@ -9,7 +9,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 #: there, or a sort. Constant rows are those of an insert; payments under way are a bounded number; what a subquery
 #: gives is looked up by steps of its own.
 WALK = re.compile(
-    r"^SCAN (?!\d+ CONSTANT|\(subquery)|TEMP B-TREE"
+    r"^SCAN (?!(\d+ )?CONSTANT|\(subquery)|TEMP B-TREE"
     r"|^SEARCH (?!\S+ USING INDEX payments_(open|resolved))\S+ USING .*\(service=\?\)$"
     r"|^SEARCH (payments|invoices) USING .*\(service=\? AND (grant|account)_id=\?\)$"
 )

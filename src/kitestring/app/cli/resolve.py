@@ -13,10 +13,10 @@ from kitestring.app.cli.shell import Shell, common, key_option
 @key_option
 @common
 def command(shell: Shell, payment_hash: str, note: str, key: str) -> None:
-    """Release the money held for a payment of unknown outcome; NOTE says why and is kept.
+    """Release the money held for a payment of unknown outcome.
 
-    Only for payments that the node itself can say nothing about, after looking at the node. Should it settle later
-    after all, the books follow, with an alarm.
+    NOTE says why and is kept. Only for payments that the node itself can say nothing about, after looking at the node.
+    Should it settle later after all, the books follow, with an alarm.
     """
     result = shell.call("payment_resolve", {"payment": payment_hash, "note": note}, key)
     shell.show(result, f"payment {result['payment_hash']} is resolved: its reservation is released")

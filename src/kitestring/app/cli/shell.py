@@ -177,6 +177,10 @@ class Shell:
 
         _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)), again)
 
+    def print_lines(self, text: str) -> None:
+        """``text`` in a form of its own, such as CSV: written out at once, because more may follow."""
+        _write(on_screen(text), "")
+
     def code(self, text: str, *, drawn: str = "") -> str:
         """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``. What no
         QR code holds stands alone."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.accounts import need_account, show_account
+from kitestring.app.owner.accounts import show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, in_words, key_reused
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Foreseeing, Operating, Reading, Receiving, Spending, expect
@@ -19,7 +19,6 @@ from kitestring.app.owner.params import (
     MAX_WAIT_S,
     AmountMsat,
     NoParams,
-    UnixTime,
     npub,
     of_others,
 )
@@ -32,7 +31,6 @@ from kitestring.base.commands import (
     OWNER_ACCOUNT,
     OWNER_WIRE,
     GetInfo,
-    ListTransactions,
     LookupInvoice,
     MakeInvoice,
     PayInvoice,
@@ -45,17 +43,12 @@ from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Balance, Direction, Found, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.records import Payment
-from kitestring.base.store import Scope
 from kitestring.base.text import one_line
 from kitestring.client.payable import Payable, Terms, choose
 from kitestring.codec.json import dumps, loads_object
 from kitestring.wire.reply_to import Version
 from kitestring.wire.serve.offers import MAX_PAYER_KEYS
 from kitestring.wire.text import fit_description, fit_offer_words
-
-#: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
-DEFAULT_ROWS: Final = 20
-MAX_ROWS: Final = 1_000
 
 _HASH: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 
@@ -84,18 +77,6 @@ class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     expiry_s: Annotated[int, Meta(ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)] = DEFAULT_EXPIRY_S
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
-
-
-class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``unpaid``: also invoices nobody has paid and payments that failed or are open."""
-
-    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
-    offset: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] = 0
-    since: UnixTime = 0
-    until: UnixTime = 0
-    direction: Literal["", "incoming", "outgoing"] = ""
-    unpaid: bool = False
-    account: Annotated[str, Meta(max_length=64)] = ""
 
 
 class LookupParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -246,34 +227,16 @@ async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:
     return {"balance_msat": owner, "unknown_because": why, "accounts": [show_account(account) for account in accounts]}
 
 
-async def transactions(desk: Reading, params: TransactionsParams, _call: Call) -> Result:
-    """List payments in and out, the newest first."""
-    if params.account:
-        await need_account(desk, params.account)
-    query = ListTransactions(
-        from_=params.since,
-        until=params.until,
-        limit=params.limit,
-        offset=params.offset,
-        unpaid_incoming=params.unpaid,
-        unpaid_outgoing=params.unpaid,
-        direction=params.direction,
-    )
-    found = await desk.store.transactions(Scope(account_id=params.account), query)
-    grants = {grant_id: await _grant(desk, grant_id) for grant_id in dict.fromkeys(row.grant_id for row in found)}
-    return {"transactions": [show_transaction(row, grants[row.grant_id]) for row in found]}
-
-
 async def lookup(desk: Asking, params: LookupParams, call: Call) -> Result:
     """Show one payment or invoice, by its payment hash of 64 hexadecimal digits."""
     if _HASH.fullmatch(params.payment_hash) is None:
         raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
     asked = LookupInvoice(payment_hash=params.payment_hash.lower())
     found = expect(await desk.ask(call.caller.grant_id, asked), Found).transaction
-    return show_transaction(found, await _grant(desk, found.grant_id))
+    return show_transaction(found, await grant_of(desk, found.grant_id))
 
 
-async def _grant(desk: Reading, grant_id: str) -> Grant | None:
+async def grant_of(desk: Reading, grant_id: str) -> Grant | None:
     """The grant of that id, None for the owner's own."""
     grant = await desk.store.grant(grant_id) if grant_id else None
     return None if grant is None or grant.wire == OWNER_WIRE else grant
@@ -387,7 +350,6 @@ COMMANDS: Final[Commands] = (
     Spend("pay", PayParams, pay, results.PaidJson),
     Receive("invoice", InvoiceParams, invoice, results.TransactionJson),
     Read("balance", NoParams, balance, results.BalanceJson),
-    Read("transactions", TransactionsParams, transactions, results.TransactionListJson),
     Ask("lookup", LookupParams, lookup, results.TransactionJson),
     Ask("info", NoParams, info, results.NodeInfoJson),
     Operate("payment_resolve", ResolveParams, payment_resolve, results.ResolvedJson),

@@ -95,7 +95,8 @@ TABLE: Final = (
     CommandRow("hold_cancel", "holds", "hold cancel"),
     CommandRow("hold_list", "holds", "hold list"),
     CommandRow("balance", "money", "balance", "Show what can be spent."),
-    CommandRow("transactions", "money", "transactions", "List payments in and out."),
+    CommandRow("transactions", "books", "transactions", "List payments in and out."),
+    CommandRow("transaction_show", "books", "transaction show"),
     CommandRow("lookup", "money", "lookup", "Show one payment or invoice by its hash."),
     CommandRow("sign_message", "signing", "sign-message", "Sign a text with the key of the node."),
     CommandRow("events", "events", "events", "List what became true, the newest last."),
@@ -112,6 +113,7 @@ GROUPS: Final = {
     "beacon": "Whether a service works, what it is and who operates it.",
     "account": "Sub-accounts: create, list, show, fund, withdraw, transfer.",
     "manage": "Offers that apps manage for you, and you for others.",
+    "transaction": "One payment or invoice: show, resolve.",
     "hold": "Hold invoices: create, settle, cancel, list.",
     "offer": "Static payment codes: create, list, show, edit, off, on.",
 }

@@ -32,7 +32,17 @@ from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.accounts import tell_late
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.received import tell_received
-from kitestring.ledger.rows import INVOICE, OFFER, WORLD, Row, marks, read_invoice, read_offer, write_invoice
+from kitestring.ledger.rows import (
+    INVOICE,
+    NEXT_ENTRY,
+    OFFER,
+    WORLD,
+    Row,
+    marks,
+    read_invoice,
+    read_offer,
+    write_invoice,
+)
 
 #: Strangers' invoices that one sweep deletes: a few hundredths of a second, so that payments go in between; More tells
 #: the rest.
@@ -46,7 +56,7 @@ LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
 WHERE s.service = ?"""
 _OFFER: Final = f"SELECT {OFFER} FROM offers WHERE service = ? AND offer_id = ?"
-_INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES ({marks(INVOICE)})"
+_INSERT: Final = f"INSERT INTO invoices (invoice, service, {INVOICE}) VALUES ({NEXT_ENTRY}, {marks(INVOICE)})"
 _BY_HASH: Final = (
     f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )

@@ -38,6 +38,7 @@ from kitestring.ledger.apply.received import tell_received
 from kitestring.ledger.rows import (
     CLAIMED,
     INVOICE,
+    NEXT_ENTRY,
     PAYMENT,
     REQUEST,
     SERVICE_FEES,
@@ -74,8 +75,8 @@ _FACTS_OF_REQUESTOR: Final = _LOOK.format("""
    WHERE o.service = s.service AND o.wire = ? AND o.caller = ?),
   EXISTS (SELECT 1 FROM blocks k WHERE k.service = s.service AND k.caller = ?)""")
 _INSERT: Final = (
-    f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
-    f" VALUES ({marks(CLAIMED)}, ?, ?, 0, '', '', ?)"
+    f"INSERT INTO payments (payment, service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
+    f" VALUES ({NEXT_ENTRY}, {marks(CLAIMED)}, ?, ?, 0, '', '', ?)"
 )
 _BY_ID: Final = f"SELECT {PAYMENT}, payment, charges FROM payments WHERE service = ? AND payment_id = ?"
 _UPDATE: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kitestring.ledger.sqlite.reads.accounts import AccountReads
 from kitestring.ledger.sqlite.reads.approvals import ApprovalReads
+from kitestring.ledger.sqlite.reads.books import BookReads
 from kitestring.ledger.sqlite.reads.feed import FeedReads
 from kitestring.ledger.sqlite.reads.grants import GrantReads
 from kitestring.ledger.sqlite.reads.invoices import InvoiceReads
@@ -29,5 +30,6 @@ class SqliteReads(
     WebhookReads,
     TotalReads,
     TransactionReads,
+    BookReads,
 ):
     """The read side of one service, :class:`kitestring.base.store.Reads`: one or two short statements a method."""

@@ -71,8 +71,11 @@ class TransactionJson(AnswerJson):
 
     type: Annotated[Literal["incoming", "outgoing"], says("The way of the money.")]
     state: Annotated[
-        Literal["pending", "accepted", "settled", "failed", "expired"],
-        says("How it stands; `accepted` is paid and held, `expired` also an invoice that was cancelled."),
+        Literal["pending", "accepted", "settled", "failed", "expired", "unknown", "resolved", "canceled"],
+        says(
+            "How it stands; `accepted` is paid and held. The last three are told by `transactions` and `transaction "
+            "show`; elsewhere they are `pending`, `pending` and `expired`."
+        ),
     ]
     payment_hash: PaymentHash
     amount_msat: Annotated[int, says("The amount without fees.")]
@@ -98,12 +101,6 @@ class TransactionJson(AnswerJson):
     charged_to: Annotated[str | None, says("The name of the connection, debit grant or pointer whose budget paid.")]
     requestor: Annotated[str | None, says("The public key that has taken it as a debit.")]
     npub: Annotated[str | None, says("The same key as an npub.")]
-
-
-class TransactionListJson(AnswerJson):
-    """Payments and invoices."""
-
-    transactions: Annotated[list[TransactionJson], says("The newest first.")]
 
 
 class BalanceJson(AnswerJson):

@@ -16,6 +16,13 @@ class Statements:
         self._connection, self._service = connection, service
 
     def _run(self, sql: str, values: tuple[Any, ...]) -> list[rows.Row]:
+        return self._fetched(sql, values)
+
+    def _run_named(self, sql: str, values: dict[str, Any]) -> list[rows.Row]:
+        """Bind values by their names, of which a statement may leave some out."""
+        return self._fetched(sql, values)
+
+    def _fetched(self, sql: str, values: Any) -> list[rows.Row]:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:

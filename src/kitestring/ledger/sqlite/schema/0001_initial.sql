@@ -1,6 +1,7 @@
 -- The ledger. Amounts are integers in msat, times Unix seconds given by the caller; no statement reads a clock.
 -- Several services may share one file: every key begins with `service`, the small number of a service id.
--- Written for few and cheap writes per payment: rows are numbered in the order they come, what belongs together is one
+-- Written for few and cheap writes per payment: rows are numbered in the order they come (payments and invoices from one
+-- row of numbers, so that what was made in the same second stands in its order in one list), what belongs together is one
 -- row, and a list of more than two texts is spelled with OR (SQLite builds a table in memory for IN, at every write).
 
 -- `ledger_id` is drawn when the ledger is made, and anew when one that was restored goes on, at `since`: two histories
@@ -581,6 +582,7 @@ CREATE INDEX invoices_abandoned ON invoices (service, expires_at) WHERE state = 
 CREATE INDEX invoices_by_grant ON invoices (service, grant_id, created_at);
 CREATE INDEX invoices_by_account ON invoices (service, account_id, created_at);
 CREATE INDEX invoices_by_time ON invoices (service, created_at);
+CREATE INDEX invoices_by_offer ON invoices (service, offer_id, created_at) WHERE offer_id <> '';
 CREATE INDEX settled_invoices_by_grant ON invoices (service, grant_id, created_at) WHERE state = 'settled';
 CREATE INDEX settled_invoices_by_account ON invoices (service, account_id, created_at) WHERE state = 'settled';
 CREATE INDEX settled_invoices_by_time ON invoices (service, created_at) WHERE state = 'settled';
