@@ -219,9 +219,9 @@ def _write_csv(shell: Shell, page: dict[str, Any], *, everything: bool) -> None:
         lines, page = [], {**page, "after": result["next"], "offset": 0}
 
 
-def _csv_cell(name: str, value: Any) -> str | int | None:
-    if name.endswith("_at") and value is not None:
+def _csv_cell(name: str, value: str | int | None) -> str | int | None:
+    if name.endswith("_at") and isinstance(value, int):
         from datetime import UTC, datetime
 
         return datetime.fromtimestamp(value, UTC).isoformat()
-    return value  # type: ignore[no-any-return]
+    return value
