@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from kitestring.app.demo import Demo
+from kitestring.app.demo_words import Line
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, verify_event
 
@@ -17,6 +18,7 @@ class Notes:
         self.scenes: list[str] = []
         self.texts: list[str] = []
         self.events: list[tuple[Event, str]] = []
+        self.lines: list[Line] = []
 
     def scene(self, title: str) -> None:
         self.scenes.append(title)
@@ -24,8 +26,9 @@ class Notes:
     def tell(self, text: str) -> None:
         self.texts.append(text)
 
-    def wire(self, what: str, event: Event, plaintext: str) -> None:
-        assert what
+    def wire(self, line: Line, event: Event, plaintext: str) -> None:
+        assert line.name
+        self.lines.append(line)
         self.events.append((event, plaintext))
 
 
@@ -34,7 +37,7 @@ async def test_the_whole_story_is_played_and_the_books_are_right(tmp_path: Path)
     ending = await Demo(tmp_path / "home", notes).play()
     assert ending.good
     assert ending.violations == ()
-    assert len(notes.scenes) == 7
+    assert len(notes.scenes) == 6
     assert all(verify_event(event) for event, _ in notes.events)
     said = [(event.kind, plaintext) for event, plaintext in notes.events]
     assert sum(kind == kinds.OFFER for kind, _ in said) == 3
@@ -43,6 +46,8 @@ async def test_the_whole_story_is_played_and_the_books_are_right(tmp_path: Path)
     assert len(requests) == sum(kind == kinds.NWC_REQUEST for kind, _ in said), "nothing was asked twice"
     assert sum('"pay_invoice"' in text for text in requests.values()) == 3
 
-    assert any(f"process {ending.killed_pid}, service key" in text for text in notes.texts)
+    said_about_money = [line for line in notes.lines if line.sentence]
+    assert [line.answers for line in said_about_money] == [False, True, True, *[False, True] * 3]
+    assert any(f"process {ending.killed_pid}; the relay" in text for text in notes.texts)
     assert any(f"SIGKILL of process {ending.killed_pid}" in text for text in notes.texts)
     assert ending.killed_pid != os.getpid()

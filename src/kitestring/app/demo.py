@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from kitestring.app.demo_words import NAMES, Line, line
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
@@ -32,7 +33,6 @@ from kitestring.codec import bolt11, pointers
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
-from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
@@ -48,15 +48,9 @@ OFFER_SAT: Final = 21
 PAY_SAT: Final = 50
 TIGHT_SAT: Final = 100
 TOO_MUCH_SAT: Final = 500
+#: How a client begins the sentence of a wallet that has refused.
+REFUSED_BY: Final = "the wallet refused: "
 CRASH_SAT: Final = 77
-
-WIRE_NAMES: Final = {
-    kinds.NWC_INFO: "what a connection may do",
-    kinds.OFFER: "CLINK offer",
-    kinds.NWC_REQUEST: "NWC request",
-    kinds.NWC_RESPONSE: "NWC response",
-    kinds.DELETE: "deletion",
-}
 
 
 class Audience(Protocol):
@@ -64,7 +58,7 @@ class Audience(Protocol):
 
     def scene(self, title: str) -> None: ...
     def tell(self, text: str) -> None: ...
-    def wire(self, what: str, event: Event, plaintext: str) -> None: ...
+    def wire(self, line: Line, event: Event, plaintext: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +120,7 @@ class Demo:
     async def play(self) -> Ending:
         """Raises KitestringError when the story does not go as it should."""
         async with self._stage() as (relay_url, child):
-            card = await self._opening(child)
+            card = await self._opening(child, relay_url)
             await self._offer(card["noffer"], relay_url)
             async with self._client(card["nwc_uri"]) as client:
                 await self._payment(client)
@@ -145,8 +139,7 @@ class Demo:
         child = Child(self._home.path, relay.url)
         try:
             await pool.start()
-            pool.subscribe("audience", lambda _: [Filter(kinds=frozenset(WIRE_NAMES))], self._hear)
-            self._audience.scene(f"A relay stands between everybody: {relay.url}")
+            pool.subscribe("audience", lambda _: [Filter(kinds=frozenset(NAMES))], self._hear)
             yield relay.url, child
         finally:
             await child.end(signal.SIGTERM)
@@ -156,7 +149,8 @@ class Demo:
     def _hear(self, event: Event, _relay_url: str) -> None:
         self._events += 1
         self._forged += not verify_event(event)
-        self._audience.wire(WIRE_NAMES[event.kind], event, self._plaintext(event))
+        plaintext = self._plaintext(event)
+        self._audience.wire(line(event.kind, plaintext, answers=event.pubkey in self._keys), event, plaintext)
 
     def _plaintext(self, event: Event) -> str:
         """The decrypted text of an event; this play owns one of the two keys that can read it."""
@@ -188,40 +182,39 @@ class Demo:
 
     # ------------------------------------------------------------ scenes
 
-    async def _opening(self, child: Child) -> dict[str, Any]:
-        self._audience.scene("A service starts in front of a sandbox node with 1,000,000 sat")
+    async def _opening(self, child: Child, relay_url: str) -> dict[str, Any]:
+        self._audience.scene("A service starts, on a simulated node with 1,000,000 sat")
         card = await child.start()
         await self._learn_keys()
-        self._audience.tell(f"process {child.pid}, service key {card['service_pubkey']}")
-        self._audience.tell(f"offer {card['noffer']}")
+        self._audience.tell(f"process {child.pid}; the relay {relay_url} stands between it and everybody")
         return card
 
     async def _offer(self, code: str, relay_url: str) -> None:
-        self._audience.scene(f"Somebody out there pays the offer: {OFFER_SAT} sat")
+        self._audience.scene(f"Somebody pays its offer: {OFFER_SAT} sat")
         noffer = pointers.decode(code)
         if not isinstance(noffer, pointers.Noffer):
             raise KitestringError(Reason.INTERNAL, "the card shows no offer")
         net = Net(self._clock, os.urandom, own_relays=(relay_url,))
         async with await ask_offer(noffer, OfferQuestion(OFFER_SAT), net) as asked:
-            self._audience.tell(f"the service gives an invoice: {asked.bolt11[:40]}…")
+            self._audience.tell("the payer pays the invoice over Lightning")
             with self._world() as world:
                 preimage = world.pay(asked.bolt11)
             receipt = await asked.wait_receipt(PATIENCE_S)
         if receipt is None or receipt.preimage != preimage:
             raise KitestringError(Reason.INTERNAL, "the receipt did not come")
-        self._audience.tell(f"the receipt came, with the preimage {preimage}")
+        self._audience.tell("the preimage is the one that the payer got: the receipt is true")
 
     async def _payment(self, client: NwcClient) -> None:
-        self._audience.scene(f"An app pays {PAY_SAT} sat through its wallet connection")
+        self._audience.scene(f"An app pays {PAY_SAT} sat by its wallet connection")
         with self._world() as world:
             invoice = world.invoice(sat(PAY_SAT), "coffee")
         self._tell_paid(await client.pay_invoice(invoice))
 
     def _tell_paid(self, paid: Paid) -> None:
-        self._audience.tell(f"paid {paid.amount_msat}, fee {paid.fee_msat}, preimage {paid.preimage}")
+        self._audience.tell(f"the app has paid {paid.amount_msat}, and {paid.fee_msat} for the way")
 
     async def _budget(self) -> None:
-        self._audience.scene(f"An app with a budget of {TIGHT_SAT} sat a day asks for {TOO_MUCH_SAT} sat")
+        self._audience.scene(f"An app that may spend {TIGHT_SAT} sat a day asks for {TOO_MUCH_SAT}")
         params = {"name": "tight", "budget_msat": int(sat(TIGHT_SAT)), "period": "day"}
         made = await asyncio.to_thread(ControlClient(self._home).call, "connect", params, "demo")
         await self._learn_keys()
@@ -231,7 +224,7 @@ class Demo:
             refused = await _refusal(client.pay_invoice(invoice))
         if refused.reason is not Reason.OVER_BUDGET:
             raise KitestringError(Reason.INTERNAL, f"the budget did not refuse: {refused.message}")
-        self._audience.tell(f"refused: {refused.message}")
+        self._audience.tell(refused.message.removeprefix(REFUSED_BY))
 
     async def _crash(self, client: NwcClient, child: Child) -> int:
         self._audience.scene(f"The service is killed in the middle of a payment of {CRASH_SAT} sat")
@@ -244,16 +237,16 @@ class Demo:
             )
             killed = child.pid
             await child.end(signal.SIGKILL)
-            self._audience.tell(f"SIGKILL of process {killed}, while the node holds the payment")
+            self._audience.tell(f"SIGKILL of process {killed}, while the payment is on its way")
             await self._until("the node to settle", lambda: _state(world, payment_hash) is NodePaymentState.SETTLED)
-        self._audience.tell("the node settled it while the service was dead")
+        self._audience.tell("the node has paid it while the service was dead")
         await child.start()
-        self._audience.tell(f"the service is back as process {child.pid}; nothing is asked again")
+        self._audience.tell(f"the service is back as process {child.pid}, and asks the node what became of it")
         self._tell_paid(await asyncio.wait_for(paying, PATIENCE_S))
         return killed
 
     async def _audit(self) -> list[str]:
-        self._audience.scene("The books are audited, alone and against the node")
+        self._audience.scene("The books are compared: with themselves, and with the node")
         call = ControlClient(self._home).call
         card = await asyncio.to_thread(call, "card", {})
         seen = await asyncio.to_thread(call, "audit_node", {"whole_node": True})
@@ -261,10 +254,13 @@ class Demo:
         found += seen["violations"]
         for violation in found:
             self._audience.tell(violation)
-        self._audience.tell(
-            f"{len(found)} violations; {seen['payments']} payments and {seen['invoices']} invoices agree"
-        )
+        paid, received = _number(seen["payments"], "payment"), _number(seen["invoices"], "invoice")
+        self._audience.tell(f"{paid} and {received} agree; {_number(len(found), 'violation')}")
         return found
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _state(world: World, payment_hash: str) -> NodePaymentState | None:

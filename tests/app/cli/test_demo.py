@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kitestring.app.cli.demo import SHOWN_CHARS, Printer
+from kitestring.app.cli.demo import Printer
 from kitestring.app.cli.main import cli
 from kitestring.app.demo import Ending
+from kitestring.app.demo_words import Line
 from tests.kit.transport.relays import note
 
 EVENT = note(content="{}")
@@ -26,7 +27,9 @@ def play(ending: Ending, monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[i
             assert self.home.is_dir()
             self.audience.scene("An offer is paid")
             self.audience.tell("somebody pays")
-            self.audience.wire("request", EVENT, "x" * 200)
+            self.audience.wire(Line("announcement"), EVENT, "{}")
+            self.audience.wire(Line("NWC request", "app", answers=False, sentence="pay_invoice"), EVENT, "x" * 200)
+            self.audience.wire(Line("NWC response", "app", answers=True, sentence="y" * 200), EVENT, "{}")
             return ending
 
     monkeypatch.setattr("kitestring.app.demo.Demo", Played)
@@ -38,16 +41,25 @@ def ending(**changes: Any) -> Ending:
     return Ending(**{"events": 7, "forged": 0, "violations": (), "killed_pid": 42, **changes})
 
 
-def test_people_see_scenes_words_and_events_and_long_texts_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_see_who_writes_to_whom_in_lines_that_fit_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out = play(ending(), monkeypatch)
     assert code == 0
-    assert "\n1. An offer is paid\n\n   somebody pays\n   ~ request: " + "x" * SHOWN_CHARS + "…\n     {" in out
-    assert out.endswith("That was the whole story: 7 events on the wire, 0 forged; 0 violations.\n")
+    assert out.startswith("1. An offer is paid\n   somebody pays\n   app → relay → service     pay_invoice\n")
+    assert "   app ← relay ← service     yyy" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert "announcement" not in out
+    assert out.endswith("Nothing was lost or paid twice; 7 events went over the relay, 0 of them forged.\n")
+
+
+def test_whoever_asks_for_the_wire_sees_every_event_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out = play(ending(), monkeypatch, "--wire")
+    assert "   ~ announcement: {}\n     {" in out
+    assert f"   ~ NWC request: {'x' * 200}\n     {{" in out
 
 
 def test_programs_get_one_line_per_happening_and_nothing_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out = play(ending(), monkeypatch, "--json")
-    scene, told, wire, summary = [json.loads(line) for line in out.splitlines()]
+    scene, told, _, wire, _, summary = [json.loads(line) for line in out.splitlines()]
     assert (code, scene, told["text"]) == (0, {"scene": 1, "title": "An offer is paid"}, "somebody pays")
     assert (wire["plaintext"], wire["event"]["id"]) == ("x" * 200, EVENT.id)
     assert (summary["good"], summary["killed_pid"]) == (True, 42)
