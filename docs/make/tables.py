@@ -42,6 +42,7 @@ FLOORS: Final[Mapping[str, str]] = {
     "cli": "The command line: one file per command; a command without a file is built from its row.",
     "up": "`kitestring up`: one service on one data directory, with its door and, if asked for, its own relay.",
     "demo": "`kitestring demo`: the whole story on one machine, a crash included.",
+    "demo_words": "What an event of the demonstration says, in one line.",
     "doctor": "`kitestring doctor`: each check is one line.",
     "doors": "Ways to the owner's commands. Today there is one: HTTP on a Unix socket in the data directory.",
     "embedded": "`Service`: the same service inside a program of yours.",
