@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from kitestring.app.demo import Demo
-from kitestring.app.demo_words import Line
+from kitestring.app.demo_words import WireLine
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, verify_event
 
@@ -18,7 +18,7 @@ class Notes:
         self.scenes: list[str] = []
         self.texts: list[str] = []
         self.events: list[tuple[Event, str]] = []
-        self.lines: list[Line] = []
+        self.lines: list[WireLine] = []
 
     def scene(self, title: str) -> None:
         self.scenes.append(title)
@@ -26,7 +26,7 @@ class Notes:
     def tell(self, text: str) -> None:
         self.texts.append(text)
 
-    def wire(self, line: Line, event: Event, plaintext: str) -> None:
+    def wire(self, line: WireLine, event: Event, plaintext: str) -> None:
         assert line.name
         self.lines.append(line)
         self.events.append((event, plaintext))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from kitestring.app.demo_words import NAMES, Line, line
+from kitestring.app.demo_words import NAMES, WireLine, line
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
@@ -58,7 +58,7 @@ class Audience(Protocol):
 
     def scene(self, title: str) -> None: ...
     def tell(self, text: str) -> None: ...
-    def wire(self, line: Line, event: Event, plaintext: str) -> None: ...
+    def wire(self, line: WireLine, event: Event, plaintext: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

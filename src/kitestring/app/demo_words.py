@@ -1,4 +1,4 @@
-"""What an event of the demonstration says, in one line: who writes to whom, and the meaning of the text."""
+"""One line about an event of the demonstration: who writes to whom, and what is said."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES: Final = {
 SHOWN_CHARS: Final = 16
 
 
-class Line(NamedTuple):
+class WireLine(NamedTuple):
     """``name`` of the event by its protocol, ``who`` talks to the service, which ``answers``; ``sentence`` is what is
     said about money, "" for what is announced or only looked up."""
 
@@ -31,15 +31,15 @@ class Line(NamedTuple):
     sentence: str = ""
 
 
-def line(kind: int, plaintext: str, *, answers: bool) -> Line:
+def line(kind: int, plaintext: str, *, answers: bool) -> WireLine:
     """The line about an event of a ``kind`` with this text. ``answers``: the service has written it."""
     if kind == kinds.OFFER:
-        return Line(NAMES[kind], "payer", answers, _offer(loads_object(plaintext)))
+        return WireLine(NAMES[kind], "payer", answers, _offer(loads_object(plaintext)))
     if kind == kinds.NWC_REQUEST:
-        return Line(NAMES[kind], "app", answers, _request(loads_object(plaintext)))
+        return WireLine(NAMES[kind], "app", answers, _request(loads_object(plaintext)))
     if kind == kinds.NWC_RESPONSE:
-        return Line(NAMES[kind], "app", answers, _response(loads_object(plaintext)))
-    return Line(NAMES[kind], answers=answers)
+        return WireLine(NAMES[kind], "app", answers, _response(loads_object(plaintext)))
+    return WireLine(NAMES[kind], answers=answers)
 
 
 def _offer(said: dict[str, Any]) -> str:

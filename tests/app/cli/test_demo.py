@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kitestring.app.cli.demo import Printer
 from kitestring.app.cli.main import cli
 from kitestring.app.demo import Ending
-from kitestring.app.demo_words import Line
+from kitestring.app.demo_words import WireLine
 from tests.kit.transport.relays import note
 
 EVENT = note(content="{}")
@@ -27,9 +27,9 @@ def play(ending: Ending, monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[i
             assert self.home.is_dir()
             self.audience.scene("An offer is paid")
             self.audience.tell("somebody pays")
-            self.audience.wire(Line("announcement"), EVENT, "{}")
-            self.audience.wire(Line("NWC request", "app", answers=False, sentence="pay_invoice"), EVENT, "x" * 200)
-            self.audience.wire(Line("NWC response", "app", answers=True, sentence="y" * 200), EVENT, "{}")
+            self.audience.wire(WireLine("announcement"), EVENT, "{}")
+            self.audience.wire(WireLine("NWC request", "app", answers=False, sentence="pay_invoice"), EVENT, "x" * 200)
+            self.audience.wire(WireLine("NWC response", "app", answers=True, sentence="y" * 200), EVENT, "{}")
             return ending
 
     monkeypatch.setattr("kitestring.app.demo.Demo", Played)

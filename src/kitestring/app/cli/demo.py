@@ -17,7 +17,7 @@ SHOWN_CHARS: Final = 48
 WAY_CHARS: Final = 25
 
 if TYPE_CHECKING:
-    from kitestring.app.demo_words import Line
+    from kitestring.app.demo_words import WireLine
     from kitestring.nostr.event import Event
 
 
@@ -65,7 +65,7 @@ class Printer:
     def tell(self, text: str) -> None:
         self._print({"scene": self._scenes, "text": text}, f"   {text}")
 
-    def wire(self, line: Line, event: Event, plaintext: str) -> None:
+    def wire(self, line: WireLine, event: Event, plaintext: str) -> None:
         """An event. What is announced to everybody is left out, unless the whole wire is to be seen."""
         import msgspec
 
