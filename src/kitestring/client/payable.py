@@ -192,10 +192,17 @@ def _kind(target: Target, kinds: Mapping[Target, TargetKind[Any]]) -> TargetKind
     if kind is None:
         sentence = (
             "kitestring pays Lightning invoices and offers (noffer1…), also those of an address (me@example.com) or a "
-            f"profile (npub1…, nprofile1…), but not this ({target.value})"
+            f"profile (npub1…, nprofile1…), but not {_NAMES.get(target, f'this ({target.value})')}"
         )
         raise KitestringError(Reason.UNSUPPORTED, sentence)
     return kind
+
+
+#: Kinds that are known and not paid, where the name of the kind says too little.
+_NAMES: Final = {
+    Target.BOLT12: "BOLT12 offers (lno1…): ask for a Lightning invoice",
+    Target.LNURL: "LNURL codes: ask for a Lightning invoice",
+}
 
 
 def _is_of(source: object, network: str) -> bool:

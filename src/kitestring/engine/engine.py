@@ -23,6 +23,7 @@ from kitestring.base.commands import (
     SettleHold,
 )
 from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView, Request
 from kitestring.engine.answers import Answers, always
@@ -174,6 +175,10 @@ class Engine:
         return await self._grants.get(grant_id)
 
     # ------------------------------------------------------------ the node
+
+    async def receivable(self) -> Msat:
+        """The amount that can come in now, as of the last few seconds. Raises KitestringError(UNAVAILABLE)."""
+        return await self._gate.receivable()
 
     async def node_view(self) -> NodeView:
         """The node's balance, asked now. Raises KitestringError(UNAVAILABLE)."""

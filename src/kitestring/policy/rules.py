@@ -176,7 +176,7 @@ def refuse_payment(command: PayInvoice, now: int, network: str, *, keysend: bool
 
 def _refuse_invoice_to_pay(command: PayInvoice, now: int, network: str) -> Refused | None:
     if command.network != network:
-        return Refused(Reason.WRONG_NETWORK, f"this invoice is for {command.network}")
+        return Refused(Reason.WRONG_NETWORK, f"this invoice is for {command.network}, and this wallet is on {network}")
     if now >= command.expires_at:
         return Refused(Reason.EXPIRED_INVOICE)
     return None

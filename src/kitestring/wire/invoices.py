@@ -18,7 +18,9 @@ def read_invoice(text: str, network: str) -> bolt11.Invoice:
     # Nobody asks who the payee is, and every node refuses for good what nobody can have signed (tests/contract).
     invoice = bolt11.decode(text, recover=False)
     if invoice.network != network:
-        raise KitestringError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}")
+        raise KitestringError(
+            Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}, and this wallet is on {network}"
+        )
     return invoice
 
 

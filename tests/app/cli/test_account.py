@@ -74,7 +74,7 @@ def test_money_is_taken_back_and_moved_in_sats_or_all_of_it() -> None:
     ("words", "said"),
     [
         (("fund", "bob", "-50"), "-50 is below zero: to take money back, use `kitestring account withdraw`"),
-        (("fund", "bob", "0"), "'0' is not a whole number of sats"),
+        (("fund", "bob", "0"), "0 sat is too little"),
         (("fund", "bob", "--nota"), "No such option"),
         (("withdraw", "bob", "-50"), "'-50' is not a whole number of sats"),
         (("withdraw", "bob", "1.5"), "'1.5' is not a whole number of sats"),

@@ -59,7 +59,7 @@ def test_what_is_typed_is_changed_and_nothing_else(words: tuple[str, ...], param
         (("--if-version", "0", "--no-budget"), "is not a whole number from 1"),
         (("--budget", "5/day", "--no-budget"), "--budget and --no-budget say the opposite"),
         (("--methods", "all", "--preset", "pay"), "--methods and --preset both say"),
-        (("--per-payment", "0"), "not a whole number of sats"),
+        (("--per-payment", "0"), "0 sat is too little"),
         (("--fee-cap", "never"), "not a whole number of sats"),
         (("--expires", "none"), "is no time"),
     ],

@@ -69,7 +69,7 @@ def test_what_is_not_given_is_left_to_the_service() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("account_fund", "bob", "0"), "'0' is not a whole number of sats"),
+        (("account_fund", "bob", "0"), "0 sat is too little"),
         (("account_fund", "bob", "1.5"), "'1.5' is not a whole number of sats"),
         (("account_fund", "bob"), "Missing argument 'AMOUNT_SAT'"),
         (("transactions", "--limit", "0"), "'0' is not a whole number from 1 to 1000"),

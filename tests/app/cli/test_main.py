@@ -97,7 +97,7 @@ def test_the_version_is_told() -> None:
         (["pay", "x", "1.5"], 2, "'1.5' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
         (["rate", "JPY", "3.5"], 2, "JPY has no decimals: name no smaller part"),
         (["offer", "create", "x", "--price", "3.555EUR"], 2, "EUR has 2 decimals: name no smaller part; see"),
-        (["pay", "x", "0"], 2, "'0' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
+        (["pay", "x", "0"], 2, "0 sat is too little: write at least 1; see `kitestring pay --help`"),
         (["pay", "x", "1_000"], 2, "'1_000' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
         (["pay", "x", "٢"], 2, "'٢' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
         (["invoice", "2100000000000001"], 2, "2100000000000001 sat is more than the largest amount here"),

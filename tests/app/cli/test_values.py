@@ -92,7 +92,13 @@ def test_an_amount_that_nobody_could_write_exactly_is_refused_by_the_option(text
     assert Sats().convert("9007199254740", None, None) == 9_007_199_254_740
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "21 sat", "", "1,000", "x"])
+def test_too_few_sats_are_told_how_many_it_takes() -> None:
+    with pytest.raises(click.BadParameter, match="0 sat is too little: write at least 1"):
+        Sats().convert("0", None, None)
+    assert Sats(least=0).convert("0", None, None) == 0
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "1e3", "21 sat", "", "1,000", "x"])
 def test_what_is_no_whole_number_of_sats_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a whole number of sats, such as 21"):
         Sats().convert(text, None, None)

@@ -251,6 +251,15 @@ async def test_a_description_is_measured_in_the_bytes_of_an_invoice_and_the_node
     assert (await office.run("invoice", "k2", amount_msat=1_000, description="a\x1b\nb"))["description"] == "a b"
 
 
+async def test_an_invoice_that_the_node_could_not_receive_is_not_made_and_the_most_is_said(office: Office) -> None:
+    most = int(await office.desk.receivable())
+    assert (await office.run("invoice", amount_msat=most))["amount_msat"] == most
+    beyond = await office.refused("invoice", "k2", amount_msat=most + 1)
+    assert (beyond.reason, beyond.details) == (Reason.AMOUNT_OUT_OF_RANGE, {"receivable_msat": most})
+    assert "the node can receive at most" in beyond.message
+    assert len(await office.store.invoices(InvoiceState.OPEN)) == 1
+
+
 async def test_a_node_that_is_away_makes_no_invoice_and_it_is_said_why(office: Office) -> None:
     office.node.offline = True
     error = await office.refused("invoice", amount_msat=21_000)

@@ -42,6 +42,19 @@ def test_every_code_in_every_form_is_its_reason_and_a_sentence(
     assert error.details["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Invalid Amount: from 100 to 9,000 sat", ""),
+        ("from 100 to 9000 sat", ""),
+        ("from 100 to 9,000 sat on Sundays", " (the service says: from 100 to 9,000 sat on Sundays)"),
+    ],
+)
+def test_a_range_is_not_said_twice_and_whatever_else_the_service_says_is(text: str, said: str) -> None:
+    error = refusal(told(code=5, error=text, range={"min": 100, "max": 9_000}), NOW)
+    assert error.message == f"the offer takes at least 100 sat and at most 9,000 sat{said}"
+
+
 def test_a_refusal_without_code_and_words_is_one_too() -> None:
     error = refusal(told(res="GFY"), NOW)
     assert (error.reason, error.message) == (Reason.NOT_PERMITTED, "the service refused")

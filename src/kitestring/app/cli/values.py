@@ -40,8 +40,10 @@ class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        if not _WHOLE.fullmatch(str(value)) or int(str(value)) < self._least:
+        if not _WHOLE.fullmatch(str(value)):
             raise click.BadParameter(f"{value!r} is not a whole number of sats, such as 21", ctx, param)
+        if int(str(value)) < self._least:
+            raise click.BadParameter(f"{value} sat is too little: write at least {self._least}", ctx, param)
         if int(str(value)) > MAX_TYPED_SATS:
             raise click.BadParameter(
                 f"{value} sat is more than the largest amount here, {MAX_TYPED_SATS:,} sat", ctx, param

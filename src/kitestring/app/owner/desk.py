@@ -138,6 +138,10 @@ class Telling(Protocol):
 class Receiving(Reading, Telling, Protocol):
     """Being paid."""
 
+    async def receivable(self) -> Msat:
+        """The amount that can come in now. Raises KitestringError(UNAVAILABLE)."""
+        ...
+
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
         """Make an invoice once per ``request_id``; None = not yet after ``wait_s`` seconds."""
         ...

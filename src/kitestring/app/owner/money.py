@@ -205,12 +205,31 @@ async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
     stored = await desk.store.request(call.request_id)
     if stored is not None and thaw(stored.command) != command:
         raise key_reused("invoice")
+    if stored is None:
+        await _need_receivable(desk, Msat(params.amount_msat))
     outcome = await desk.make_invoice(call.request_id, call.caller.grant_id, command, params.wait_s)
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     made = expect(outcome, Invoiced).transaction
     desk.did(in_words("invoice", params))
     return show_transaction(made)
+
+
+async def _need_receivable(desk: Receiving, amount: Msat) -> None:
+    """Raise KitestringError for what nobody could pay now: the invoice would only be shown to a payer in vain."""
+    try:
+        most = await desk.receivable()
+    except KitestringError as failure:
+        if failure.reason is not Reason.UNAVAILABLE:
+            raise
+        return  # whether there is a node at all shows when it is asked for the invoice
+    if amount > most:
+        raise KitestringError(
+            Reason.AMOUNT_OUT_OF_RANGE,
+            f"the node can receive at most {most} now, so that nobody could pay this invoice: ask for less, or open"
+            " channels by which more can come in",
+            receivable_msat=int(most),
+        )
 
 
 async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:

@@ -129,6 +129,9 @@ class ServiceDesk:
 
     # ------------------------------------------------------------ receive and spend
 
+    async def receivable(self) -> Msat:
+        return await self.engine.receivable()
+
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
         return await self._perform(request_id, grant_id, command, wait_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from kitestring.base.errors import KitestringError
@@ -17,11 +18,15 @@ _MEANINGS: Final = {
     6: "the service calls the request malformed",
 }
 
+#: The words of a service about a range, with nothing beside the figures, which we tell in our own.
+_ONLY_RANGE: Final = re.compile(r"(Invalid Amount: )?(from [0-9,]+ to [0-9,]+ sat|it is [0-9,]+ sat)", re.ASCII)
+
 
 def refusal(error: OfferError, now: int) -> KitestringError:
     """The refusal of a service as an error; ``now`` in Unix seconds. The details are the members of the reply that
     there are: code, range, payer_data, retry_at, retry_in_s."""
-    said = f" (the service says: {error.text})" if error.text else ""
+    says_more = bool(error.text) and not (error.range_sats is not None and _ONLY_RANGE.fullmatch(error.text or ""))
+    said = f" (the service says: {error.text})" if says_more else ""
     return _error(error, f"{_sentence(error, now)}{said}")
 
 
