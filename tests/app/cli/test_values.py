@@ -11,11 +11,13 @@ import pytest
 from kitestring.app.cli import values
 from kitestring.app.cli.values import (
     BudgetType,
+    InCurrency,
     Moment,
     MomentType,
     PastType,
     PriceTyped,
     Sats,
+    ToPay,
     TypedBudget,
     amount,
     budget,
@@ -90,6 +92,14 @@ def test_an_amount_that_nobody_could_write_exactly_is_refused_by_the_option(text
     with pytest.raises(click.BadParameter, match="is not a budget"):
         BudgetType().convert(f"{text}/day", None, None)
     assert Sats().convert("9007199254740", None, None) == 9_007_199_254_740
+
+
+def test_an_amount_to_pay_is_typed_in_sats_or_in_a_currency() -> None:
+    assert ToPay().convert("210", None, None) == 210
+    assert ToPay().convert("4.50eur", None, None) == ToPay().convert("4.5 EUR", None, None) == InCurrency(450, "EUR")
+    for wrong in ("4.50", "4.501EUR", "4.50XXQ", "0EUR", "-4EUR", "1,000EUR", "EUR"):
+        with pytest.raises(click.BadParameter):
+            ToPay().convert(wrong, None, None)
 
 
 def test_too_few_sats_are_told_how_many_it_takes() -> None:

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from kitestring.app.cli import wish as wish_module
 from kitestring.app.cli.shell import Shell
-from kitestring.app.cli.wish import Wish, fulfil
+from kitestring.app.cli.values import InCurrency
+from kitestring.app.cli.wish import Wish, fulfil, in_sats
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.client.exchange import ExchangeRates
@@ -77,6 +78,30 @@ def told(monkeypatch: pytest.MonkeyPatch, look: Callable[[str], ExchangeRate]) -
         return look(currency)
 
     monkeypatch.setattr(ExchangeRates, "rate", rate)
+
+
+def test_an_amount_in_a_currency_is_paid_at_the_rate_of_now_and_shown_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(monkeypatch, lambda code: ExchangeRate.of_price(code, Fraction(100_000), NOW, ("here",)))
+    shell = Shell()
+    shell.data_dir = "/nowhere"
+    assert in_sats(shell, InCurrency(450, "EUR")) == 4_500
+    assert capsys.readouterr().err == "4.50 EUR is 4,500 sat now (1 BTC = 100,000 EUR)\n"
+    assert (in_sats(shell, 21), in_sats(shell, None)) == (21, None)
+
+
+def test_an_amount_in_a_currency_whose_rate_nobody_knows_is_refused_and_never_guessed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(_: str) -> ExchangeRate:
+        raise KitestringError(Reason.UNAVAILABLE, "the sources contradict each other")
+
+    told(monkeypatch, unknown)
+    shell = Shell()
+    shell.data_dir = "/nowhere"
+    with pytest.raises(KitestringError, match="contradict"):
+        in_sats(shell, InCurrency(450, "EUR"))
 
 
 def test_a_wish_is_told_to_the_service_as_far_as_it_is_said() -> None:

@@ -10,8 +10,8 @@ from kitestring.app.cli.agree import Payer, agree_options, pay_if_agreed
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.payers import FromService, FromWallet
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, when
-from kitestring.app.cli.wish import Wish, data_option, max_option
+from kitestring.app.cli.values import InCurrency, Sats, ToPay, amount, when
+from kitestring.app.cli.wish import Wish, data_option, in_sats, max_option
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("pay")
 @click.argument("target")
-@click.argument("amount_sat", type=Sats(), required=False)
+@click.argument("amount_typed", metavar="[AMOUNT]", type=ToPay(), required=False)
 @max_option
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
 @wallet_options("Pay from this wallet")
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(
     shell: Shell,
     target: str,
-    amount_sat: int | None,
+    amount_typed: int | InCurrency | None,
     max_sat: int | None,
     max_fee: int | None,
     wallet: str | None,
@@ -47,15 +47,15 @@ def command(
     """Pay TARGET: a Lightning invoice, an offer (noffer1…), or the offer that an address (me@example.com) or a Nostr
     profile (npub1…, nprofile1…) names.
 
-    AMOUNT_SAT is needed where the target names no amount. Where only the service of an offer knows the price, you are
-    asked on a terminal; elsewhere --max says up to what it is paid. The money comes from the running service's node, or
-    with --wallet from any wallet connection (nostr+walletconnect://…).
+    AMOUNT is needed where the target names no amount: sats, or a currency as in 4.50EUR, whose worth in sats is shown
+    before. Where only the service of an offer knows the price, you are asked on a terminal; elsewhere --max says up to
+    what it is paid. The money comes from the running service's node, or with --wallet from any wallet connection
+    (nostr+walletconnect://…).
 
     Before real money moves you are shown what is paid, and asked; where nobody can answer, --yes is needed. In a
     sandbox nothing is asked. For that, and for --dry-run, the service of an offer is asked for its invoice, which
     nobody pays if you do not.
     """
-    wish = Wish(target, amount_sat, max_sat, max_fee, description, payer_data, nip69)
     from kitestring.client.payable import read
 
     payer: Payer
@@ -69,6 +69,7 @@ def command(
         refuse_key()
         payer = FromWallet(shell, wallet, read_secret(shell, wallet), encryption)
         read(target)
+    wish = Wish(target, in_sats(shell, amount_typed), max_sat, max_fee, description, payer_data, nip69)
     pay_if_agreed(shell, wish, payer, show_paid, yes=yes, dry_run=dry_run)
 
 

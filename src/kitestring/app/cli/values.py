@@ -51,6 +51,34 @@ class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click
         return int(str(value))
 
 
+class InCurrency(NamedTuple):
+    """An amount that was typed in a currency, in its minor units."""
+
+    minor: int
+    currency: str
+
+
+class ToPay(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``210`` (sat), or ``4.50EUR``."""
+
+    name = "amount"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | InCurrency:
+        if isinstance(value, InCurrency):
+            return value
+        match = _PRICED.fullmatch(str(value))
+        if match is None:
+            return Sats().convert(value, param, ctx)
+        from kitestring.base.currency import read_amount
+        from kitestring.base.errors import KitestringError
+
+        code = match[2].upper()
+        try:
+            return InCurrency(read_amount(match[1], code), code)
+        except KitestringError as error:
+            raise click.BadParameter(error.message, ctx, param) from error
+
+
 class PriceTyped(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
     """``1000`` (sat) or ``3.50EUR``: the members of a price as the service takes them."""
 

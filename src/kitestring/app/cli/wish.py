@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell
-from kitestring.app.cli.values import Sats, amount, msat
+from kitestring.app.cli.values import InCurrency, Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
 
 #: Seconds that a payer waits to see what a price is worth: it is shown beside the price, and decides nothing.
@@ -67,6 +67,23 @@ class Wish:
             **{name: msat(value) for name, value in sats.items() if value is not None},
             **{name: value for name, value in words.items() if value},
         }
+
+
+def in_sats(shell: Shell, typed: int | InCurrency | None) -> int | None:
+    """The sats of an amount that was typed; of one in a currency at the rate of now, which is shown. Raises
+    KitestringError where our own sources do not know the rate."""
+    if not isinstance(typed, InCurrency):
+        return typed
+    import asyncio
+
+    from kitestring.app.service.exchange import exchange_rates
+    from kitestring.base.currency import show_amount, show_rate
+    from kitestring.transport.clock import SystemClock
+
+    rate = asyncio.run(exchange_rates(shell.config, shell.home.path, SystemClock()).rate(typed.currency))
+    to_pay = rate.to_pay(typed.minor)
+    shell.note(f"{show_amount(typed.minor, typed.currency)} is {to_pay} now ({show_rate(rate)})")
+    return to_pay.sats_up()
 
 
 def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]], *, asks: bool = True) -> dict[str, Any]:
