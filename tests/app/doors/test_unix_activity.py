@@ -23,7 +23,8 @@ from tests.kit.waiting import until
 
 
 @pytest.fixture
-async def server(home: DataDir, office: Office) -> AsyncIterator[ControlServer]:
+async def server(home: DataDir, office: Office, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ControlServer]:
+    monkeypatch.setattr(control_server, "SHUTDOWN_S", 999.0)  # no reader is waited for
     looking = ActivityReaders(
         office.store, Feed(office.store, office.rig.clock), office.desk.activity, office.rig.clock
     )
