@@ -44,6 +44,7 @@ FLOORS: Final[Mapping[str, str]] = {
     "demo": "`kitestring demo`: the whole story on one machine, a crash included.",
     "demo_words": "What an event of the demonstration says, in one line.",
     "doctor": "`kitestring doctor`: each check is one line.",
+    "bench": "`RunningService`: a service for the tests of other programs; `kitestring.testing` makes fixtures of it.",
     "doors": "Ways to the owner's commands. Today there is one: HTTP on a Unix socket in the data directory.",
     "embedded": "`Service`: the same service inside a program of yours.",
     "card": "What `up` shows when it has started.",

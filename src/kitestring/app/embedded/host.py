@@ -22,11 +22,12 @@ from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.home.zones import load_zone
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Reading
-from kitestring.app.service.core import LISTEN_S, Core, Place
+from kitestring.app.service.core import GRACE_S, LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import node_of
 from kitestring.app.service.own_relay import relays_of
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import Clock
 from kitestring.base.zones import UTC
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay.vouched import VouchedKeys
@@ -61,6 +62,8 @@ class Host:
         backend: str = "sandbox://",
         store: str | Path = "kitestring.db",
         zone: str = UTC.name,
+        grace_s: float = GRACE_S,
+        clock: Clock | None = None,
     ) -> None:
         path = Path(store).absolute()
         found = RELAYS.check([] if isinstance(relays, str) else list(relays))  # a text is a list of its letters
@@ -70,7 +73,9 @@ class Host:
         self._home: Final = DataDir(path.parent, path.parent, store=path)
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
         self._config: Final = Config(path.parent, node_url=node, relays=self._relays, budget_zone=load_zone(zone).name)
-        node_of(self._config, path.parent, SystemClock(), os.urandom)  # what cannot be opened is said here
+        self._grace_s: Final = grace_s
+        self._clock: Final[Clock] = clock or SystemClock()
+        node_of(self._config, path.parent, self._clock, os.urandom)  # what cannot be opened is said here
         self._core: Core | None = None
         self._started = AsyncExitStack()
         self._callbacks: Final[list[PaidCallback]] = []
@@ -89,7 +94,7 @@ class Host:
     # ------------------------------------------------------------ life
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; what is in flight then gets ten seconds, the rest is carried on next time."""
+        """Serve until SIGINT or SIGTERM; what is in flight then gets ``grace_s``, the rest is carried on next time."""
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -100,7 +105,7 @@ class Host:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as started:
             started.enter_context(self._home.locked())
-            clock, keyring = SystemClock(), self._keyring()
+            clock, keyring = self._clock, self._keyring()
             vouched = VouchedKeys(own={keyring.service_id})
             relays, own = await started.enter_async_context(
                 relays_of(self._config, self._home, keyring.service_id, clock, vouched)
@@ -108,7 +113,7 @@ class Host:
             place = Place(self._home.ledger, self._home.path, relays, vouched, own.known_by, own.url)
             is_new = not self._home.ledger.exists()
             core = await Core.open(self._config, place, keyring, clock=clock, entropy=os.urandom)
-            started.push_async_callback(core.stop)
+            started.push_async_callback(core.stop, self._grace_s)
             if is_new:
                 self._home.hold_ledger()
             await core.start()
