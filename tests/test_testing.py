@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.pages import blocks
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "test_payout.py"
 MINIMAL = """
 import asyncio
@@ -56,6 +58,10 @@ def test_the_example_tests_itself_with_pytest_alone(room: Path) -> None:
     done = run(room, "-p", "no:asyncio", "-p", "no:timeout", EXAMPLE.name)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
     assert list((room / "tmp").glob("kitestring-*")) == []
+
+
+def test_the_page_shows_the_example_as_it_stands() -> None:
+    assert blocks("test-your-payment-code") == [EXAMPLE.read_text(encoding="utf-8")]
 
 
 def test_kitestring_itself_needs_no_pytest() -> None:

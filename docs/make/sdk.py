@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 import kitestring
+from kitestring import testing
 
 _STARS: Mapping[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 _HEAD = """\
@@ -25,7 +26,13 @@ Everything below is public and typed. Amounts are `Msat`: write `sat(210)`. What
 A `Wallet` pays and is paid; a `Service` lets others do so.
 Whole programs: [`examples/pay.py`](../../examples/pay.py), [`examples/serve.py`](../../examples/serve.py),
 [`examples/shop.py`](../../examples/shop.py), [`examples/subscribe.py`](../../examples/subscribe.py),
-[`examples/dispenser.py`](../../examples/dispenser.py) and [`examples/marketplace.py`](../../examples/marketplace.py).
+[`examples/dispenser.py`](../../examples/dispenser.py), [`examples/marketplace.py`](../../examples/marketplace.py) and
+[`examples/test_payout.py`](../../examples/test_payout.py), which tests itself.
+"""
+_TESTING = """\
+## Tests
+
+`kitestring.testing` has fixtures for pytest: [Test your payment code](../how-to/test-your-payment-code.md).
 """
 
 
@@ -62,6 +69,7 @@ def sdk_page() -> str:
             parts.append(f"## {heading}\n")
         for name in present:
             parts += _name(name, getattr(kitestring, name))
+    parts += [_TESTING, *_name("RunningService", testing.RunningService)]
     return "\n".join(parts).rstrip() + "\n"
 
 

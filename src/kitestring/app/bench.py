@@ -124,7 +124,7 @@ class RunningService:
         self, name: str = "app", *, methods: Iterable[str] | None = None, budget: Budget | None = None,
         per_payment: Msat | None = None,
     ) -> str:  # fmt: skip
-        """The URI of a new wallet connection, None of whose arguments bounds it unless it is given. Raises
+        """The URI of a new wallet connection, which nothing bounds but what is given. Raises
         KitestringError, CONFLICT for a name that is taken with other values."""
         made = self._run(self._running.add_grant(name, methods=methods, budget=budget, per_payment=per_payment))
         if made.nwc_uri is None:
