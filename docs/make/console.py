@@ -189,7 +189,11 @@ class Session:
         """Start the service, ending the one before; returns its card."""
         self._stop()
         environment = {**self._environment, "PATH": os.defpath}  # as `make run` starts it
-        self._service = self._begin([sys.executable, "-m", "kitestring", "up", *options], environment, ROOT)
+        command = [sys.executable, "-m", "kitestring", "up", "--no-qr", *options]
+        ours, theirs = os.openpty()  # the card shows its link on a terminal alone
+        self._service = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, text=True)  # noqa: S603 - ours
+        os.close(theirs)
+        self._service.stdout = os.fdopen(ours, encoding="utf-8")
         return self._read_card(self._service)
 
     def _begin(self, command: list[str], environment: dict[str, str], place: Path) -> subprocess.Popen[str]:
@@ -207,7 +211,10 @@ class Session:
 
     def _stop(self) -> None:
         if self._service is not None:
-            _end(self._service)
+            self._service.send_signal(signal.SIGINT)
+            self._service.wait(PATIENCE_S)  # after its card it writes nothing there
+            if self._service.stdout is not None:
+                self._service.stdout.close()
             self._service = None
 
     def _run_until(self, typed: str, not_yet: str) -> str:

@@ -133,7 +133,7 @@ def test_a_first_start_on_a_full_disk_is_one_sentence_and_leaves_nothing_half_ma
         assert refused.stderr.startswith(f"{FULL}{disk.home}): make room")
     assert {path.name for path in disk.home.iterdir()} <= {"lock"}
     disk.make_room()
-    assert start(disk)["nwc_uri"]
+    assert start(disk)["unused"] == "first wallet"
     assert ok(disk, "audit") == {"violations": [], "alarms": []}
 
 
@@ -159,14 +159,15 @@ def test_a_disk_that_fills_up_refuses_payments_and_nothing_is_lost(disk: Limited
 
 @pytest.mark.parametrize("disk", KINDS[1:], indirect=True)
 def test_an_app_is_told_at_once_that_nothing_was_done_and_can_pay_when_there_is_room(disk: Mounted) -> None:
-    card = start(disk)
+    start(disk)
+    link = ok(disk, "link", "first wallet")["nwc_uri"]
     first, second = (ok(disk, "sandbox", "invoice", amount)["bolt11"] for amount in ("50", "51"))
     disk.fill()
-    refused = run(disk, "pay", "--yes", "--wallet", card["nwc_uri"], first)
+    refused = run(disk, "pay", "--yes", "--wallet", link, first)
     assert "the service can store nothing now: nothing was done" in refused.stderr
     assert refused.returncode == 1
     disk.make_room()
-    assert ok(disk, "pay", "--yes", "--wallet", card["nwc_uri"], second)["amount_msat"] == 51_000
+    assert ok(disk, "pay", "--yes", "--wallet", link, second)["amount_msat"] == 51_000
     assert ok(disk, "audit", "--node")["violations"] == []
 
 

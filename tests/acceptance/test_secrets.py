@@ -117,11 +117,10 @@ class Story:
             )
         assert self._child.stdout is not None
         card: dict[str, Any] = json.loads(await asyncio.wait_for(self._child.stdout.readline(), PATIENCE_S))
-        if card["nwc_uri"]:
-            self.uris["first wallet"] = card["nwc_uri"]
         self._starts += 1
-        if self._starts > 1:
-            self.said[f"card {self._starts}"] = json.dumps(card).encode()
+        self.said[f"card {self._starts}"] = json.dumps(card).encode()
+        if self._starts == 1:
+            self.uris["first wallet"] = (await self.run("link", "first wallet"))["nwc_uri"]
         return card
 
     async def end(self, number: signal.Signals) -> None:
@@ -135,14 +134,14 @@ class Story:
         await child.wait()
 
     async def run(self, *words: str, code: int = 0, **environment: str) -> dict[str, Any]:
-        """A command and what it says, with all details. The first answer to ``connect`` is not kept."""
+        """A command and what it says, with all details. An answer that has a link, which was asked for, is not kept."""
         done = await asyncio.to_thread(
             subprocess.run, [*KITESTRING, "--json", "--debug", "--data-dir", str(self.home), *words],
             capture_output=True, env={**os.environ, **environment}, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
-        made = words[0] == "connect" and told.get("nwc_uri")
+        made = words[0] in {"connect", "link"} and told.get("nwc_uri")
         self.said[f"{len(self.said)}: {' '.join(words)[:60]}"] = done.stderr if made else done.stdout + done.stderr
         return told
 

@@ -42,6 +42,21 @@ async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_
     assert (await start(office)).unused == ""
 
 
+async def test_in_front_of_a_real_node_nothing_that_pays_is_made_unasked(office: Office) -> None:
+    card = await open_card(office.desk, office.commands, SOCKET, "bitcoin")
+    assert (card.nwc_uri, card.unused, card.network) == (None, "", "bitcoin")
+    assert card.node == (await office.node.info()).alias != ""
+    assert None not in {card.noffer, card.ndebit}
+    assert await connections(office) == []
+
+
+async def test_the_card_of_a_node_that_does_not_say_its_name_is_shown_without(office: Office) -> None:
+    office.node.offline = True
+    office.rig.clock.advance(3_600)
+    card = await open_card(office.desk, office.commands, SOCKET, "bitcoin")
+    assert (card.network, card.node) == ("bitcoin", "")
+
+
 async def test_a_card_keeps_its_codes_whatever_else_is_made_in_the_same_second_or_dated_before(office: Office) -> None:
     first = await start(office)
     for key, label, back_s in (("k1", "bean shop", 0), ("k2", "a later one", 3_600)):

@@ -122,7 +122,7 @@ class Demo:
         async with self._stage() as (relay_url, child):
             card = await self._opening(child, relay_url)
             await self._offer(card["noffer"], relay_url)
-            async with self._client(card["nwc_uri"]) as client:
+            async with self._client(await self._first_link(card["unused"])) as client:
                 await self._payment(client)
                 await self._budget()
                 killed = await self._crash(client, child)
@@ -166,6 +166,11 @@ class Demo:
         made = await asyncio.to_thread(ControlClient(self._home).call, "connections", {})
         keys = [keyring.service_key, *(keyring.connection_key(one["connection_id"]) for one in made["connections"])]
         self._keys = {key.public_hex: key for key in keys}
+
+    async def _first_link(self, name: str) -> str:
+        """The link of the first start, which the card shows on a terminal alone."""
+        shown = await asyncio.to_thread(ControlClient(self._home).call, "link", {"name": name}, "demo-link")
+        return str(shown["nwc_uri"])
 
     def _client(self, uri: str) -> NwcClient:
         return NwcClient(uri, Net(self._clock, os.urandom))

@@ -89,7 +89,7 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
             commands = OwnerCommands[Desk](core.desk, all_commands())
             async with _door(commands, home, looking):
                 await _need_relay(core)
-                card = await open_card(core.desk, commands, home.control_path())
+                card = await open_card(core.desk, commands, home.control_path(), _real_network(config, core))
                 lines = lines or await _open_lines(core, looking)  # what a first start makes itself is on its card
                 if lines is not None:
                     lines.begin()
@@ -100,6 +100,11 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
             left = await core.stop(grace)
             if left:
                 log.warning("%d payments are still open; the next start carries them on", left)
+
+
+def _real_network(config: Config, core: Core) -> str:
+    """The network of a real node; "" for a sandbox."""
+    return "" if config.node_url.startswith("sandbox:") else core.desk.network
 
 
 async def _open_lines(core: Core, looking: ActivityReaders) -> LogLines | None:

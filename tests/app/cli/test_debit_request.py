@@ -137,7 +137,7 @@ async def test_a_relay_that_was_named_at_the_start_alone_is_known_to_what_asks(t
                 assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "paid 210 sat: the preimage proves it")
                 granted = await customer.run("debit", "budget", customer.code(), "1000/week")
                 assert granted.exit_code == 0, granted.output
-                link = started.card["nwc_uri"]
+                link = await asyncio.to_thread(lambda: started.first_link)
                 paid = await customer.run("debit", "request", customer.code(), "5", "--wallet", "-", stdin=link)
                 assert paid.exit_code == 0, paid.output
         finally:

@@ -17,8 +17,7 @@ def test_the_link_alone_is_the_answer() -> None:
 
 
 def test_the_link_of_the_first_start_is_shown_again_until_an_app_has_used_it(service: Service) -> None:
-    link = service.card["nwc_uri"]
-    assert service.ok("link", "first wallet")["nwc_uri"] == link
+    link = service.first_link
     assert service.run("link", "first wallet").stdout == f"{link}\n"
     bolt11 = service.ok("sandbox", "invoice", "5")["bolt11"]
     assert service.run("pay", "--yes", "--wallet", "-", bolt11, stdin=link).exit_code == 0

@@ -91,14 +91,15 @@ def closed(taken: int) -> int:
 def test_the_card_is_one_line_of_json(service: Service) -> None:
     card = service.card
     assert list(card) == [
-        "relay", "relays", "service_pubkey", "noffer", "ndebit", "nwc_uri", "socket", "unused", "missing_on",
-        "old_relays",
+        "relay", "relays", "service_pubkey", "noffer", "ndebit", "network", "node", "nwc_uri", "socket", "unused",
+        "missing_on", "old_relays",
     ]  # fmt: skip
     assert (card["unused"], card["missing_on"], card["old_relays"]) == ("first wallet", {}, [])
     assert card["relay"].startswith("ws://127.0.0.1:")
     assert card["noffer"].startswith("noffer1")
     assert card["ndebit"].startswith("ndebit1")
-    assert card["nwc_uri"].startswith("nostr+walletconnect://")
+    assert card["network"] is card["node"] is card["nwc_uri"] is None, "no secret goes into a pipe"
+    assert service.run("link", "first wallet").exit_code == 0
     assert Path(card["socket"]) == service.home / "control.sock"
 
 
@@ -155,9 +156,36 @@ def test_the_card_says_which_relay_does_not_carry_the_link_and_how_to_see_it_aga
     assert "warning" not in later
 
 
-def test_the_card_of_a_sandbox_is_told_apart() -> None:
-    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"))
-    assert "sandbox" not in card_text(card, sandbox=False, qr=False)
+def test_the_card_says_whose_node_it_is_and_whether_its_money_is_real() -> None:
+    card = Card(
+        ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), network="bitcoin", node="anna's"
+    )
+    first = card_text(card, sandbox=False, qr=False).splitlines()[0]
+    assert first == "kitestring is up in front of anna's (bitcoin: real money)"
+    test = card_text(replace(card, network="regtest", node=""), sandbox=False, qr=False).splitlines()[0]
+    assert test == "kitestring is up in front of a node (regtest: no real money)"
+    forged = card_text(replace(card, node="x\nYour offer"), sandbox=False, qr=False).splitlines()[0]
+    assert forged.startswith("kitestring is up in front of x")
+    assert forged.endswith("(bitcoin: real money)")
+    sandbox = card_text(replace(card, network="", node=""), sandbox=True, qr=False)
+    assert sandbox.splitlines()[0] == "kitestring is up (sandbox: no real money)"
+    assert (card_json(card)["network"], card_json(card)["node"]) == ("bitcoin", "anna's")
+
+
+def test_the_first_link_is_written_on_a_terminal_alone(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "kitestring", "up", "--no-qr", "--data-dir", str(tmp_path)]
+    child = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    try:
+        text = b""
+        while b"Ctrl-C stops it." not in text:
+            text += os.read(ours, 65_536)
+        assert b"\r\nnostr+walletconnect://" in text
+    finally:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 0
+        os.close(ours)
 
 
 def test_the_card_says_how_a_shell_finds_the_program_when_it_does_not(

@@ -113,6 +113,11 @@ class Service:
         assert line, "the service did not start"
         return cls(home, child, json.loads(line))
 
+    @property
+    def first_link(self) -> str:
+        """The link of the sandbox's first start, which no app has used."""
+        return str(self.ok("link", "first wallet")["nwc_uri"])
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Its exit code."""
         self.child.send_signal(number)

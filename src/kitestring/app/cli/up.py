@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kitestring.app.cli.connect import missing_lines
 from kitestring.app.cli.shell import Shell, common, person_looks, qr_code
 from kitestring.app.cli.values import facts
+from kitestring.base.text import clean
 
 if TYPE_CHECKING:
     from kitestring.app.card import Card
+
+
+#: The networks on which money is not real; on any other one it is taken for real.
+TEST_NETWORKS: Final = frozenset({"testnet", "testnet4", "signet", "regtest", "simnet"})
+#: What a node may call itself at most, by the protocol.
+MAX_ALIAS_CHARS: Final = 32
 
 
 @click.command("up")
@@ -40,6 +48,8 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
     sandbox = config.node_url.startswith("sandbox:")
 
     def show(card: Card) -> None:
+        if not person_looks():  # a file or a journal keeps what is written into it
+            card = replace(card, nwc_uri=None)
         wanted = person_looks() if qr is None else qr
         extra = shell.directory_words
         again = f"{_link(card, extra)}, while it runs" if card.nwc_uri else ""
@@ -55,6 +65,8 @@ def card_json(card: Card) -> dict[str, object]:
         "service_pubkey": card.service_pubkey,
         "noffer": card.noffer,
         "ndebit": card.ndebit,
+        "network": card.network or None,
+        "node": card.node or None,
         "nwc_uri": card.nwc_uri,
         "socket": str(card.socket),
         "unused": card.unused or None,
@@ -66,7 +78,7 @@ def card_json(card: Card) -> dict[str, object]:
 def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     """The card for people. ``extra`` is the option they must repeat in the commands that are suggested."""
     parts = [
-        f"kitestring is up{' (sandbox: no real money)' if sandbox else ''}",
+        f"kitestring is up {_where(card, sandbox=sandbox)}",
         "",
         facts(
             [
@@ -88,10 +100,19 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     if card.nwc_uri:
         parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
         parts += [f"keep it secret; until its first use `{_link(card, extra)}` shows it again.", "", card.nwc_uri]
-        parts += ["", *missing] if (missing := missing_lines(card.missing_on, every=_nobody_has(card))) else []
+    parts += ["", *missing] if (missing := missing_lines(card.missing_on, every=_nobody_has(card))) else []
     tries = [*_activation(), *_next(card, sandbox, extra)]
     parts += ["", "What to type next, in a second shell:", "", *tries, "", "Ctrl-C stops it."]
     return "\n".join(parts)
+
+
+def _where(card: Card, *, sandbox: bool) -> str:
+    """The node in front of which it is up, and whether its money is real."""
+    if sandbox:
+        return "(sandbox: no real money)"
+    money = "no real money" if card.network in TEST_NETWORKS else "real money"
+    node = clean(card.node, MAX_ALIAS_CHARS) or "a node"
+    return f"in front of {node} ({card.network or 'unknown network'}: {money})"
 
 
 def _link(card: Card, extra: str) -> str:
