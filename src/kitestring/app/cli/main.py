@@ -69,17 +69,19 @@ class CommandGroup(click.Group):
             return None
         from importlib.util import find_spec
 
+        from kitestring.app.cli.examples import with_examples
+
         by_hand = f"kitestring.app.cli.{cmd_name.replace('-', '_')}"
         if find_spec(by_hand) is None:
             from kitestring.app.cli.from_row import make
 
-            return make(cmd_name)
+            return with_examples(make(cmd_name), cmd_name)
         found: click.Command = importlib.import_module(by_hand).command
         if isinstance(found, click.Group):
             from kitestring.app.cli.from_row import complete
 
-            return complete(found)
-        return found
+            found = complete(found)
+        return with_examples(found, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

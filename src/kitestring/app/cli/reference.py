@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
+from kitestring.app.cli.examples import EXAMPLES, meaning
 from kitestring.app.cli.main import cli
 from kitestring.base.errors import Exit
 
+#: Options of every command, which are told once.
+_EVERYWHERE: Final = frozenset({"--data-dir", "--json", "--help"})
 _MEANINGS = {
     Exit.OK: "done",
     Exit.INTERNAL: "a fault in the program, a broken invariant (`audit`) or a failed check (`doctor`)",
@@ -24,7 +28,11 @@ _MEANINGS = {
 def reference_markdown() -> str:
     """Every command with its arguments and options, in the order of ``kitestring --help``."""
     context = click.Context(cli, info_name="kitestring", **cli.context_settings)
-    parts = ["# Command line", "", _paragraphs(cli.help or ""), "", *_options(cli, context)]
+    parts = ["# Command line", "", _paragraphs(cli.help or ""), "", *_parameters(cli, context, frozenset())]
+    parts += [
+        "`--data-dir`, `--json` and `--help` stand behind every command as well; they are not repeated below.",
+        "",
+    ]
     for name in cli.list_commands(context):
         found = cli.get_command(context, name)
         if found is not None:
@@ -43,16 +51,27 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
         return
     usage = " ".join(command.collect_usage_pieces(context))
     yield from ("```", f"{context.command_path} {usage}", "```", "")
-    yield from _options(command, context)
+    words = context.command_path.partition(" ")[2]
+    yield from ("```sh", *EXAMPLES[words], "```", "")
+    yield from _parameters(command, context, _EVERYWHERE)
 
 
-def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
-    rows = [record for record in records if record is not None]
+def _parameters(command: click.Command, context: click.Context, without: frozenset[str]) -> Iterator[str]:
+    """A table of the arguments and options, but for those of these names."""
+    wanted = [one for one in command.get_params(context) if without.isdisjoint(one.opts)]
+    words = context.command_path.partition(" ")[2]
+    rows = [row for one in wanted if (row := _row(one, context, words)) is not None]
     if rows:
-        yield from ("| option | meaning |", "|---|---|")
+        yield from ("| parameter | meaning |", "|---|---|")
         yield from (f"| `{_cell(name)}` | {_cell(meaning)} |" for name, meaning in rows)
         yield ""
+
+
+def _row(parameter: click.Parameter, context: click.Context, words: str) -> tuple[str, str] | None:
+    if isinstance(parameter, click.Argument):
+        name = parameter.human_readable_name
+        return name, meaning(words, name)
+    return parameter.get_help_record(context)
 
 
 def _cell(text: str) -> str:
