@@ -162,7 +162,7 @@ def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
     def by_hand() -> None:
         pass
 
-    made = {name: click.Command(name) for name in ("create", "list", "show", "fund")}
+    made = {row.words.split(" ")[1]: click.Command(row.name) for row in TABLE if row.words.startswith("account ")}
     by_hand.commands.update(made)
     completed = from_row.complete(by_hand)
     assert list(completed.commands) == [*made, "greet"]

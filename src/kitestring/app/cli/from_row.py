@@ -23,6 +23,7 @@ from msgspec.inspect import (
     StructType,
     Type,
     UnionType,
+    VarTupleType,
 )
 
 from kitestring.app import cli
@@ -118,8 +119,8 @@ def _parameter(field: Field) -> Callable[[Any], Any]:
     kind, words = _plain(field.type)
     if isinstance(kind, DictType):
         return _pairs(field.name, words)
-    several = isinstance(kind, ListType)
-    if isinstance(kind, ListType):
+    several = isinstance(kind, ListType | VarTupleType)
+    if isinstance(kind, ListType | VarTupleType):
         kind, _ = _plain(kind.item_type)
     name = field.name.removesuffix(_MSAT).replace("_", "-")
     if isinstance(kind, BoolType):
