@@ -85,6 +85,7 @@ class FakeLnd:
         self.asked: list[URL] = []
         self.channels: list[dict[str, object]] = []
         self.sent: list[dict[str, object]] = []
+        self.routes: tuple[int, bytes] = (404, _error(5, "unable to find a path to destination"))
         self.last = False
         self.released = asyncio.Event()
         self.cert, self._key = make_certificate(directory)
@@ -104,6 +105,7 @@ class FakeLnd:
         app.router.add_get("/v1/getinfo", self._getinfo)
         app.router.add_get("/v1/channels", self._channels)
         app.router.add_get("/v1/payments", self._payments)
+        app.router.add_get("/v1/graph/routes/{key}/{amount}", self._routes)
         app.router.add_get("/v1/invoice/{hash}", self._invoice)
         for call in ("cancel", "settle", "hodl"):
             app.router.add_post(f"/v2/invoices/{call}", self._invoice)
@@ -132,6 +134,10 @@ class FakeLnd:
     async def _payments(self, request: web.Request) -> web.Response:
         self.asked.append(request.url)
         return web.json_response(self.payments)
+
+    async def _routes(self, request: web.Request) -> web.Response:
+        self.asked.append(request.url)
+        return web.Response(status=self.routes[0], body=self.routes[1])
 
     async def _invoice(self, request: web.Request) -> web.Response:
         return web.Response(status=self.invoice[0], body=self.invoice[1])

@@ -29,6 +29,7 @@ from kitestring.backend.lnd import wire
 from kitestring.backend.lnd.invoices import every_invoice, find_invoice, follow_invoice, hold_invoice
 from kitestring.backend.lnd.macaroon import Macaroon, judge, may_hold, may_sign, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
+from kitestring.backend.lnd.routes import route_fee
 from kitestring.backend.lnd.settlements import settlements
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.errors import KitestringError, Reason
@@ -210,7 +211,17 @@ class Lnd:
             )
         except NodeRefusedError as refused:
             return await self._after_refusal(order.payment_hash, refused)
-        return _as_pay_answer(answer)
+        return await self._explained(order, _as_pay_answer(answer))
+
+    async def _explained(self, order: PayOrder, answer: PayAnswer) -> PayAnswer:
+        """lnd has one name for no route within the fee limit and for no route at all: its map says which of them it
+        was. The failure is proven by then, and stays one whatever is found."""
+        if not isinstance(answer, Failed) or answer.reason is not FailureReason.NO_ROUTE:
+            return answer
+        fee = await route_fee(self._http, order)
+        if fee is None or fee <= order.fee_cap_msat:
+            return answer
+        return replace(answer, reason=FailureReason.FEE_LIMIT, route_fee_msat=fee)
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
         return await self._track(payment_hash, CALL_LIMIT_S, first_only=True)
