@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docs.make import card, console, drawings, nwc, relays, sdk, tables
+from docs.make import card, console, drawings, json_answers, nwc, relays, sdk, tables
 from kitestring.app.cli.reference import reference_markdown as cli_page
 from kitestring.app.home.manual import reference_markdown as configuration_page
 
@@ -26,6 +26,8 @@ WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "reference/cli.md": lambda: NOTE + cli_page(),
     "reference/configuration.md": lambda: NOTE + configuration_page(),
     "reference/errors.md": lambda: NOTE + tables.errors_page(),
+    "reference/json.md": lambda: NOTE + json_answers.json_page(),
+    "reference/json-schema.json": json_answers.schema_text,
     "reference/nwc.md": lambda: NOTE + nwc.nwc_page(),
     "reference/sdk.md": lambda: NOTE + sdk.sdk_page(),
     "images/payment-states.svg": drawings.states_svg,

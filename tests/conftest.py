@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 from kitestring.app.home.datadir import DataDir
-from tests.kit.app.answers import hold_owners_commands
+from tests.kit.app.answers import hold_command_line, hold_owners_commands
 from tests.kit.app.desk import Office, open_office
 from tests.kit.engine.rig import Life
 from tests.kit.ledger.place import ledger_path
@@ -153,9 +153,10 @@ def nothing_forgotten() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def contract() -> Iterator[None]:
-    """Fails a test in which a command of the owner answers something else than its result type says."""
+    """Fails a test in which a command answers something else than its result type says."""
     with pytest.MonkeyPatch.context() as patch:
         hold_owners_commands(patch)
+        hold_command_line(patch)
         yield
 
 

@@ -183,7 +183,7 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
     with closing(sqlite3.connect(first.home / "kitestring.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")  # whoever only reads does not wait for a writer
         assert first.ok("connections") == running["connections"]
-    assert first.ok("audit") == {"violations": [], "alarms": []}
+    assert first.ok("audit") == {"violations": [], "alarms": [], "node": None, "allowed": []}
     for words in (
         f"pay {invoice(sat(5))}",
         "invoice 5",

@@ -162,12 +162,12 @@ def test_a_wallet_shows_its_balance_and_its_budget_as_far_as_it_tells_them(servi
         return service.ok("balance", "--wallet", "-", stdin=uri)
 
     both = look("--budget", "100/day")
-    assert (both["balance_msat"], both["unknown_because"], both["budget_unknown_because"]) == (100_000, "", "")
+    assert (both["balance_msat"], both["unknown_because"], both["budget_unknown_because"]) == (100_000, None, None)
     standing = {"total_msat": 100_000, "used_msat": 0, "left_msat": 100_000, "period": "day"}
     assert both["budget"].items() >= standing.items()
     assert both["budget"]["renews_at"] > time.time()
     free = look("--methods", "get_balance,get_budget")
-    assert (free["balance_msat"] > 100_000, free["budget"], free["budget_unknown_because"]) == (True, None, "")
+    assert (free["balance_msat"] > 100_000, free["budget"], free["budget_unknown_because"]) == (True, None, None)
     poor = look("--budget", "50/total", "--methods", "get_budget")
     assert (poor["balance_msat"], poor["budget"]["left_msat"], poor["budget"]["renews_at"]) == (None, 50_000, None)
     assert "get_balance" in poor["unknown_because"]

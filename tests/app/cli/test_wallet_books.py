@@ -107,12 +107,16 @@ def test_what_a_wallet_holds_is_taken_with_the_preimage_or_given_back(service: S
         assert found["state"] == "pending"
     assert found["settle_deadline"] > 0
     taken = at(service, uri, "hold", "settle", payment_hash.upper(), secret)
-    assert taken == {"payment_hash": payment_hash, "state": "settled"}
+    assert taken == {"payment_hash": payment_hash, "state": "settled", "amount_msat": None}
     assert at(service, uri, "hold", "settle", payment_hash, secret) == taken
     other = sha256(payment_hash.encode()).hexdigest()
     made = at(service, uri, "hold", "create", "5", "--payment-hash", other)
     assert (made["payment_hash"], made["amount_msat"], made["preimage_is_kept"]) == (other, 5_000, False)
-    assert at(service, uri, "hold", "cancel", other) == {"payment_hash": other, "state": "canceled"}
+    assert at(service, uri, "hold", "cancel", other) == {
+        "payment_hash": other,
+        "state": "canceled",
+        "amount_msat": None,
+    }
     assert at(service, uri, "lookup", other)["state"] == "expired"
 
 

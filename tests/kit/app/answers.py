@@ -6,9 +6,12 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
+from kitestring.app.cli.results import answers
+from kitestring.app.cli.shell import Shell
 from kitestring.app.owner.commands import OwnerCommands
 
 
@@ -22,6 +25,43 @@ def hold(name: str, answer: Mapping[str, Any], kind: Any) -> None:
         msgspec.convert(msgspec.json.decode(msgspec.json.encode(answer)), kind, strict=True)
     except msgspec.ValidationError as error:
         raise BrokenContractError(f"the answer of `{name}` is not what its result type says: {error}") from error
+
+
+def hold_one(words: str, answer: Mapping[str, Any]) -> None:
+    """Raise BrokenContractError unless it is what ``kitestring WORDS --json`` says that it answers."""
+    wrong: list[str] = []
+    for kind in answers(words):
+        try:
+            return hold(words, answer, kind)
+        except BrokenContractError as error:
+            wrong.append(str(error))
+    raise BrokenContractError("; ".join(wrong))
+
+
+def hold_command_line(patch: pytest.MonkeyPatch) -> None:
+    """Have everything looked at that a command of the program shows, whether for people or as JSON. What a shell of a
+    test shows that answers itself is no real answer."""
+    show = Shell.show
+
+    @functools.wraps(show)
+    def held(self: Shell, result: dict[str, Any], text: str, *, again: str = "") -> None:
+        context = click.get_current_context(silent=True)
+        if type(self) is Shell and context is not None and context.find_root().info_name == "kitestring":
+            hold_one(context.command_path.partition(" ")[2], result)
+        show(self, result, text, again=again)
+
+    line = Shell.print_json
+
+    @functools.wraps(line)
+    def held_line(self: Shell, value: dict[str, Any], *, again: str = "") -> None:
+        context = click.get_current_context(silent=True)
+        is_answer = not value.keys() & {"error", "$schema"}
+        if is_answer and type(self) is Shell and context is not None and context.find_root().info_name == "kitestring":
+            hold_one(context.command_path.partition(" ")[2], value)
+        line(self, value, again=again)
+
+    patch.setattr(Shell, "show", held)
+    patch.setattr(Shell, "print_json", held_line)
 
 
 def hold_owners_commands(patch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def say_about(shell: Shell, service: str, source: str, relays: tuple[str, ...], 
         "attested": list(word.attested),
         "revoked": list(word.revoked),
         "relays": [
-            {"relay": url, "has_it": url in word.taken_by(), "words": verdict.message}
+            {"relay": url, "has_it": url in word.taken_by(), "words": verdict.message or None}
             for url, verdict in word.relays.items()
         ],
     }

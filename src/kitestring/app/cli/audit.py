@@ -37,6 +37,8 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
             for found in audit(home.ledger, service_id, stuck_before=int(time.time()) - STUCK_AFTER_S)
         ],
         "alarms": alarms(home.ledger, service_id),
+        "node": None,
+        "allowed": [],
     }
     if node or whole_node:
         seen = shell.call("audit_node", {"whole_node": whole_node}, wait_s=600)
@@ -51,10 +53,10 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
 def _text(result: dict[str, Any]) -> str:
     lines = [f"{found['invariant']}: {found['sentence']}" for found in result["violations"]]
     lines += [f"alarm: {sentence}" for sentence in result["alarms"]]
-    seen = result.get("node")
+    seen = result["node"]
     if seen:
         lines.append(f"compared with the node; payments: {seen['payments']}, invoices: {seen['invoices']}")
-    if result.get("allowed"):
+    if result["allowed"]:
         lines.append("spending is allowed again")
     lines.append(f"{len(result['violations'])} violations" if result["violations"] else "the books are right")
     return "\n".join(lines)

@@ -90,6 +90,6 @@ async def _ask(
     return {
         "payment_hash": end.payment_hash,
         "amount_msat": None if amount_msat is None else int(amount_msat),
-        "preimage": end.preimage,
+        "preimage": end.preimage or None,
         "proof": end.proof,
     }

@@ -47,11 +47,11 @@ def _row(store: SubscriptionStore, row: SubscriptionRow) -> dict[str, Any]:
     paid = store.paid_charges(row.subscription_id)
     return {
         "subscription_id": row.subscription_id,
-        "name": row.name,
+        "name": row.name or None,
         "amount_msat": msat(row.amount_sats),
         "every": row.every,
         "ndebit": row.ndebit,
-        "made_at": row.made_at,
+        "created_at": row.made_at,
         "begun_at": row.begun_at,
         "has_budget": row.has_budget,
         "charges": len(paid),

@@ -69,8 +69,8 @@ def _invoice(text: str) -> Result:
     return {
         "network": found.network,
         "amount_msat": None if found.amount_msat is None else int(found.amount_msat),
-        "description": found.description,
-        "description_hash": found.description_hash,
+        "description": found.description or None,
+        "description_hash": found.description_hash or None,
         "payment_hash": found.payment_hash,
         "payee": found.payee,
         "created_at": found.timestamp,
@@ -84,20 +84,13 @@ def _pointer(text: str) -> Result:
     from kitestring.codec import pointers
 
     found = pointers.decode(text)
-    shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays), **_left_out(found.left_out)}
+    shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays), "left_out": list(found.left_out)}
     if isinstance(found, pointers.Noffer):
         price_msat = None if found.price_sats is None else msat(found.price_sats)
         shown |= {"offer": found.offer, "price_type": found.price_type.name.lower(), "price_msat": price_msat}
         return {**shown, "currency": found.currency, "fiat_price": found.fiat_price}
-    shown["pointer"] = found.pointer
-    if isinstance(found, pointers.Ndebit) and found.k1 is not None:
-        shown["session"] = "(secret, not shown)"
-    return shown
-
-
-def _left_out(texts: tuple[str, ...]) -> Result:
-    """The texts that stand in place of a relay, if there are any."""
-    return {"left_out": list(texts)} if texts else {}
+    has_secret = isinstance(found, pointers.Ndebit) and found.k1 is not None
+    return {**shown, "pointer": found.pointer, "session": "(secret, not shown)" if has_secret else None}
 
 
 def _connection(text: str) -> Result:
@@ -109,7 +102,7 @@ def _connection(text: str) -> Result:
         "service_pubkey": found.service_pubkey,
         "client_pubkey": SecretKey(found.secret).public_hex,
         "relays": list(found.relays),
-        **_left_out(found.left_out),
+        "left_out": list(found.left_out),
         "secret": "(not shown)",
         "lud16": found.lud16,
     }

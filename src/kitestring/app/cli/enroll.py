@@ -51,7 +51,8 @@ async def _enroll(shell: Shell, typed: str, relays: tuple[str, ...], wait_s: int
     key = requestor_key(requestor_seed(shell.config.data_dir, net.entropy), service.pubkey)
     shell.note_waiting("asking the service over its relays …")
     account = await enroll(service, key, net, wait_s=wait_s, mining=_remarks(shell))
-    return {"service": service.pubkey, "key": key.public_hex, **asdict(account)}
+    codes = {name: value or None for name, value in asdict(account).items() if name != "work_bits"}
+    return {"service": service.pubkey, "key": key.public_hex, **codes, "work_bits": account.work_bits}
 
 
 def _remarks(shell: Shell) -> Callable[[int, int], None]:

@@ -222,10 +222,33 @@ def _tell_bug(error: Exception) -> int:
 SHELL: Final = Shell()
 
 
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    """Not eager: what comes with ``--json`` is known by then, whatever is typed first."""
+    if wanted:
+        ctx.ensure_object(Shell).show({"version": __version__}, f"kitestring, version {__version__}")
+        ctx.exit()
+
+
+def _show_schema(ctx: click.Context, _param: click.Parameter, words: str | None) -> None:
+    if words is None:
+        return
+    from kitestring.app.cli.json_schema import commands_of, schema_of, schema_of_one
+
+    known = commands_of(cli)
+    if words and words not in known:
+        ctx.fail(f"there is no command {words!r} that answers with JSON; name all its words in quotes")
+    ctx.ensure_object(Shell).print_json(schema_of_one(words) if words else schema_of(known))
+    ctx.exit()
+
+
 @click.group("kitestring", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
-@click.version_option(__version__, prog_name="kitestring")
+@click.option("--version", is_flag=True, expose_value=False, callback=_show_version, help="Show the version and exit.")
 @data_dir_option
 @json_option
+@click.option(
+    "--json-schema", metavar="[COMMAND]", is_flag=False, flag_value="", expose_value=False, callback=_show_schema,
+    help="Show what --json answers, as JSON Schema, and exit.",
+)  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.pass_obj
 def cli(shell: Shell, debug: bool) -> None:

@@ -135,7 +135,7 @@ def list_(shell: Shell, nmanage: str, limit: int | None, before: str, wait_s: in
         )
         for one in page.offers
     ]
-    result = {"offers": [_json(one) for one in page.offers], "next": page.next, "left_out": page.left_out}
+    result = {"offers": [_json(one) for one in page.offers], "next": page.next or None, "left_out": page.left_out}
     shell.show(result, table(rows, ("label", "price", "asks for", "id")) if rows else "you have no offers there")
     if page.left_out:
         shell.note(f"{page.left_out} offers could not be read")
@@ -187,9 +187,9 @@ def _json(offer: ManagedOffer) -> dict[str, Any]:
         "id": offer.id,
         "label": offer.terms.label,
         "price_sats": offer.terms.price_sats,
-        "callback_url": offer.terms.callback_url,
+        "callback_url": offer.terms.callback_url or None,
         "payer_data": list(offer.terms.payer_data),
-        "noffer": offer.noffer,
+        "noffer": offer.noffer or None,
     }
 
 

@@ -33,9 +33,9 @@ def command(shell: Shell, offer: str, url: str | None, form: str | None, off: bo
     found = shell.call("offer_webhook", {name: value for name, value in params.items() if value is not None}, key)
     answer: dict[str, Any] = shell.call("offer_webhook_test", {"offer": offer}) if test else {}
     if found["url"] is None:
-        shell.show(found, f"nobody is told of payments of {found['label']}")
+        shell.show({**found, "test": None}, f"nobody is told of payments of {found['label']}")
         return
-    result = {**found, "test": {"taken": answer["taken"], "status": answer["status"]}} if test else found
+    result = {**found, "test": {"taken": answer["taken"], "status": answer["status"]} if test else None}
     shell.note("keep the secret to yourself and your server: whoever has it can pretend that you were paid")
     shell.show(result, _text(found, answer), again=f"kitestring offer webhook {quote(offer)}")
     if test and not answer["taken"]:

@@ -41,7 +41,7 @@ def command(shell: Shell, currency: str, sum_: str | None) -> None:
     now = clock.now()
     rate = told.verdict(now)
     sources = [
-        {"source": one.source, "price": None if one.price is None else str(one.price), "trouble": one.trouble}
+        {"source": one.source, "price": None if one.price is None else str(one.price), "trouble": one.trouble or None}
         for one in told.answers
     ]
     who = table(
@@ -56,7 +56,7 @@ def command(shell: Shell, currency: str, sum_: str | None) -> None:
         "currency": code,
         "price": show_price(rate.price).replace(",", ""),
         "rate": {"msat": rate.msat, "minor": rate.minor},
-        "at": rate.at,
+        "told_at": rate.at,
         "age_s": now - rate.at,
         "amount_minor": minor,
         "amount_msat": None if to_pay is None else int(to_pay),

@@ -64,12 +64,12 @@ def pay(
             return _paid(asyncio.run(pay_from_outside(place, wish.target, terms, net)))
 
     paid = fulfil(shell, Wish(target, amount_sat, max_sat, payer_data=payer_data), pay_out_there)
-    if paid.get("held"):
+    if paid["held"]:
         settle = f"kitestring hold settle {paid['payment_hash']}"
         shell.show(paid, f"your node holds {amount(paid['amount_msat'])} until you decide: {settle}")
         return
     show_paid(shell, paid)
-    if "receipt" in paid:
+    if paid["request_id"] is not None:
         shell.note(_RECEIPTS[paid["receipt"]])
 
 
@@ -205,15 +205,17 @@ def _net(shell: Shell, source: Any) -> Any:
 def _paid(receipt: SandboxReceipt) -> dict[str, Any]:
     paid: dict[str, Any] = {
         "payment_hash": receipt.payment_hash,
-        "preimage": receipt.preimage,
+        "preimage": receipt.preimage or None,
         "amount_msat": int(receipt.amount),
         "fee_msat": 0,
     }
-    if receipt.is_held:
-        return {**paid, "held": True}
-    if receipt.request_id is None:
-        return paid
-    return {**paid, "request_id": receipt.request_id, "receipt": receipt.receipt}
+    is_of_offer = receipt.request_id is not None and not receipt.is_held
+    return {
+        **paid,
+        "held": receipt.is_held,
+        "request_id": receipt.request_id if is_of_offer else None,
+        "receipt": receipt.receipt if is_of_offer else None,
+    }
 
 
 def _row(found: SandboxInvoice) -> dict[str, Any]:

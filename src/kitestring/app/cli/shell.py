@@ -276,7 +276,7 @@ json_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_keep("as_json"),
-    help="Answer with one line of JSON; amounts are in msat.",
+    help="Answer in JSON: one line, or one for each event.",
 )
 
 

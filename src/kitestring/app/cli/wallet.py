@@ -277,9 +277,9 @@ async def _look(wallet: Wallet) -> dict[str, Any]:
         raise no_balance
     return {
         "balance_msat": None if balance is None else int(balance),
-        "unknown_because": "" if no_balance is None else no_balance.message,
+        "unknown_because": None if no_balance is None else no_balance.message,
         "budget": None if budget is None else _show(budget),
-        "budget_unknown_because": "" if no_budget is None else no_budget.message,
+        "budget_unknown_because": None if no_budget is None else no_budget.message,
     }
 
 
@@ -374,6 +374,8 @@ async def _watch(
 ) -> None:
     import asyncio
 
+    from kitestring.app.owner.money import as_object
+
     async with opened as wallet:
         news = wallet.notifications(since=since)
         while True:
@@ -388,7 +390,8 @@ async def _watch(
                 "event": one.type, "type": found.type.value, "state": found.state.value,
                 "payment_hash": found.payment_hash, "amount_msat": int(found.amount_msat),
                 "fee_msat": int(found.fee_msat), "created_at": found.created_at, "settled_at": found.settled_at,
-                "description": found.description, "preimage": found.preimage, "metadata": found.metadata,
+                "description": found.description or None, "preimage": found.preimage or None,
+                "metadata": as_object(found.metadata),
                 "position": news.position,
             }  # fmt: skip
             await asyncio.to_thread(tell, told)  # a program that it runs keeps no relay waiting

@@ -92,7 +92,7 @@ def _ended(
         if error.reason is Reason.UNAVAILABLE:
             error.message += "; it may be done all the same: repeat the command, to decide the same twice is safe"
         raise
-    return {"payment_hash": payment_hash, "state": state}
+    return {"payment_hash": payment_hash, "state": state, "amount_msat": None}
 
 
 # ------------------------------------------------------------ what a wallet knows
@@ -130,12 +130,12 @@ def info_of(shell: Shell, source: str, encryption: Encryption) -> dict[str, Any]
     """The node behind any wallet that the SDK can open, and what a connection may do. Raises KitestringError."""
     told: Info = asked(shell, source, encryption, lambda wallet: wallet.info())
     return {
-        "alias": told.alias,
-        "node_pubkey": told.pubkey,
-        "network": told.network,
+        "alias": told.alias or None,
+        "node_pubkey": told.pubkey or None,
+        "network": told.network or None,
         "block_height": told.block_height,
-        "block_hash": told.block_hash,
+        "block_hash": told.block_hash or None,
         "methods": list(told.methods),
         "extensions": list(told.extensions),
-        "lud16": told.lud16,
+        "lud16": told.lud16 or None,
     }

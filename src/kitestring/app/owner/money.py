@@ -331,9 +331,9 @@ def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Re
         "description_hash": transaction.description_hash or None,
         "preimage": transaction.preimage or None,
         "internal": transaction.internal,
-        "metadata": _object(transaction.metadata),
+        "metadata": as_object(transaction.metadata),
         "offer_id": transaction.offer_id or None,
-        "payer_data": _object(transaction.payer_data),
+        "payer_data": as_object(transaction.payer_data),
         "price": None if rate is None else _price(rate, transaction.amount_msat),
         "rate": None if rate is None else show_rate_kept(rate),
         "account": transaction.account_id,
@@ -345,7 +345,7 @@ def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Re
     }
 
 
-def _object(text: str) -> Result | None:
+def as_object(text: str) -> Result | None:
     """The JSON object that is kept as a text, None where there is none."""
     return loads_object(text) if text else None
 

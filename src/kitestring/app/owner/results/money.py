@@ -147,7 +147,7 @@ class HoldEndedJson(AnswerJson):
 
     payment_hash: PaymentHash
     state: Annotated[Literal["settled", "canceled"], says("How it ended.")]
-    amount_msat: Annotated[int, says("What was taken; 0 if nothing.")]
+    amount_msat: Annotated[int | None, says("What was taken; null: the wallet does not tell.")]
 
 
 class HoldJson(AnswerJson):
