@@ -39,29 +39,33 @@ def hold_one(words: str, answer: Mapping[str, Any]) -> None:
 
 
 def hold_command_line(patch: pytest.MonkeyPatch) -> None:
-    """Have everything looked at that a command of the program shows, whether for people or as JSON. What a shell of a
-    test shows that answers itself is no real answer."""
-    show = Shell.show
+    """Have everything looked at that a command of the program shows, whether for people or as JSON. The answers that a
+    test itself gives in place of a service are no real ones."""
+    show, line, service = Shell.show, Shell.print_json, _service()
+
+    def look(shell: Shell, answer: dict[str, Any]) -> None:
+        context = click.get_current_context(silent=True)
+        is_real = type(shell) is Shell and _service() == service and not answer.keys() & {"error", "$schema"}
+        if is_real and context is not None and context.find_root().info_name == "kitestring":
+            hold_one(context.command_path.partition(" ")[2], answer)
 
     @functools.wraps(show)
     def held(self: Shell, result: dict[str, Any], text: str, *, again: str = "") -> None:
-        context = click.get_current_context(silent=True)
-        if type(self) is Shell and context is not None and context.find_root().info_name == "kitestring":
-            hold_one(context.command_path.partition(" ")[2], result)
+        look(self, result)
         show(self, result, text, again=again)
-
-    line = Shell.print_json
 
     @functools.wraps(line)
     def held_line(self: Shell, value: dict[str, Any], *, again: str = "") -> None:
-        context = click.get_current_context(silent=True)
-        is_answer = not value.keys() & {"error", "$schema"}
-        if is_answer and type(self) is Shell and context is not None and context.find_root().info_name == "kitestring":
-            hold_one(context.command_path.partition(" ")[2], value)
+        look(self, value)
         line(self, value, again=again)
 
     patch.setattr(Shell, "show", held)
     patch.setattr(Shell, "print_json", held_line)
+
+
+def _service() -> tuple[object, ...]:
+    """The ways of a shell to the service."""
+    return Shell.call, Shell.read, Shell.activity
 
 
 def hold_owners_commands(patch: pytest.MonkeyPatch) -> None:
