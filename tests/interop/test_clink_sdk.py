@@ -72,7 +72,7 @@ async def test_an_invoice_of_an_offer_is_paid_by_another_node_and_the_receipt_pr
 
 async def test_an_unknown_offer_is_refused_with_code_1(shop: Kitestring, payer: Payer) -> None:
     noffer = shop.offer("soon gone")
-    shop.ask("offer", "delete", "soon gone")
+    shop.ask("offer", "delete", "soon gone", "--yes")
     reply = await payer.refused(noffer, amount_sats=21)
     assert (reply["res"], reply["code"]) == ("GFY", 1)
     assert "bolt11" not in reply

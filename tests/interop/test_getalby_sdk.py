@@ -252,7 +252,7 @@ async def test_an_app_that_was_revoked_while_it_runs_is_told_that_it_is_none_any
 ) -> None:
     async with foreign_wallet("sdk", stall.connect("sdk leaves")) as client:
         await client("getBalance")
-        stall.ask("revoke", "sdk leaves")
+        stall.ask("revoke", "sdk leaves", "--yes")
         assert await refused(client, "getBalance") == "UNAUTHORIZED"
 
 

@@ -105,7 +105,7 @@ def test_a_new_code_is_shown_with_what_becomes_of_the_old_one() -> None:
     ],
 )  # fmt: skip
 def test_a_deleted_pointer_says_what_ended_with_it(grants: int, words: str) -> None:
-    said = run(command, "delete", "main", *K, answer={"label": "main", "grants": grants})
+    said = run(command, "delete", "main", "--yes", *K, answer={"label": "main", "grants": grants})
     assert said.asked == [("debit_pointer_delete", {"pointer": "main"}, "k")]
     assert said.out == f"the debit pointer main is deleted: its code answers no more, and {words}\n"
 

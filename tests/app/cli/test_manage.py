@@ -79,7 +79,7 @@ def test_what_becomes_of_the_offers_is_said(counts: dict[str, int], words: str) 
     revoked = run(command, "revoke", "market", "--delete-offers", *K, answer={**GRANT, "revoked_at": 1, **counts})
     assert revoked.asked == [("manage_revoke", {"grant": "market", "delete_offers": True}, "k")]
     assert words in revoked.out
-    ended = run(command, "unlink", "shop", *K, answer={**LINK, "revoked_at": 1, "grants": 1, **counts})
+    ended = run(command, "unlink", "shop", "--yes", *K, answer={**LINK, "revoked_at": 1, "grants": 1, **counts})
     assert ended.asked == [("manage_unlink", {"link": "shop", "delete_offers": False}, "k")]
     assert "the link shop is ended, and its one grant has ended with it" in ended.out
     assert words in ended.out

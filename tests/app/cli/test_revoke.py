@@ -7,7 +7,7 @@ from tests.kit.app.console import Service, run
 
 
 def test_a_connection_is_ended_by_its_name() -> None:
-    said = run(command, "agent", "--idempotency-key", "k", answer={"name": "agent"})
+    said = run(command, "agent", "--yes", "--idempotency-key", "k", answer={"name": "agent"})
     assert said.asked == [("revoke", {"name": "agent"}, "k")]
     assert said.out == "agent is revoked: the app can do nothing here any more\n"
 

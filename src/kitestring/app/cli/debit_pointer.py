@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kitestring.app.cli.approvals import budgets_text
+from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import BudgetType, Sats, TypedBudget, amount, budget_params, facts, msat
 
@@ -133,13 +134,15 @@ def relink(shell: Shell, pointer: str, key: str) -> None:
 
 @command.command("delete")
 @click.argument("pointer")
+@yes_option
 @key_option
 @common
-def delete(shell: Shell, pointer: str, key: str) -> None:
+def delete(shell: Shell, pointer: str, yes: bool, key: str) -> None:
     """End a pointer and its grants for ever.
 
     POINTER is its label, its id or its code. Payments that are under way still finish.
     """
+    agree_to_end(shell, f"the debit pointer {pointer}", "its code answers no more, and its grants end", yes=yes)
     result = shell.call("debit_pointer_delete", {"pointer": pointer}, key)
     grants = {0: "it had no grants", 1: "its one grant has ended with it"}
     ended = grants.get(result["grants"], f"its {result['grants']} grants have ended with it")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.managing import COMMANDS
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import facts, short_key, table, when
@@ -94,14 +95,16 @@ def relink(shell: Shell, link: str, key: str) -> None:
 @command.command("unlink")
 @click.argument("link")
 @_delete_offers
+@yes_option
 @key_option
 @common
-def unlink(shell: Shell, link: str, delete_offers: bool, key: str) -> None:
+def unlink(shell: Shell, link: str, delete_offers: bool, yes: bool, key: str) -> None:
     """End a link and its grants for ever.
 
     LINK is its label, its id or its code. The offers that were made over it go on selling, unless you delete them with
     it.
     """
+    agree_to_end(shell, f"the link {link}", "the apps that have it can manage nothing here any more", yes=yes)
     result = shell.call("manage_unlink", {"link": link, "delete_offers": delete_offers}, key)
     ended = {0: "it had no grants", 1: "its one grant has ended with it"}
     grants = ended.get(result["grants"], f"its {result['grants']} grants have ended with it")

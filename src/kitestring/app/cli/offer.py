@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
 from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, table, when
 
@@ -201,10 +202,12 @@ def relink(shell: Shell, offer: str, key: str) -> None:
 
 @command.command("delete")
 @click.argument("offer")
+@yes_option
 @key_option
 @common
-def delete(shell: Shell, offer: str, key: str) -> None:
+def delete(shell: Shell, offer: str, yes: bool, key: str) -> None:
     """End an offer for ever. OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
+    agree_to_end(shell, f"the offer {offer}", "nobody can pay its code any more, wherever it is printed", yes=yes)
     result = shell.call("offer_delete", {"offer": offer}, key)
     shell.show(result, f"the offer {result['label']} is deleted: its code answers no more")
 
