@@ -48,7 +48,7 @@ PATIENCE_S: Final = 60
 AGAIN_S: Final = 0.2
 
 _BLOCK: Final = re.compile(r"(?<=```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
-#: What differs from run to run; the first seven kinds may be repeated in a later command.
+#: What differs from run to run; the first eight kinds may be repeated in a later command.
 _KINDS: Final = {
     "connection": r"nostr\+walletconnect://[^\s']+",
     "noffer": r"noffer1[a-z0-9]+",
@@ -57,6 +57,7 @@ _KINDS: Final = {
     "hex": r"\b(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{32}|[0-9a-f]{16})\b",
     "relay": r"ws://127\.0\.0\.1:\d+",
     "grant": r"\bdebit [0-9a-f]{8}\b",
+    "short": r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{8}\b|(?<=  )[0-9]{8}\b",  # the beginning of a hash, as lists have it
     "npub": r"npub1[a-z0-9]+(?:…[a-z0-9]+)?",
     "time": r"\d{4}-\d\d-\d\d \d\d:\d\d",
     "lag": r"in \d+ ms",
@@ -67,7 +68,7 @@ _KINDS: Final = {
     "activation": r"  # so that this shell finds kitestring\n  \. .*\n",  # where it is not found already
     "block": r"(?<=block )\d{6,}",
 }
-_REPEATED: Final = frozenset({"connection", "noffer", "ndebit", "bolt11", "hex", "relay", "grant"})
+_REPEATED: Final = frozenset({"connection", "noffer", "ndebit", "bolt11", "hex", "short", "relay", "grant"})
 _VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
 
 

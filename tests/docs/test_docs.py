@@ -81,9 +81,10 @@ def test_console_blocks_stand_on_marked_pages_only() -> None:
 
 
 def test_runs_that_differ_by_keys_are_the_same_and_by_words_are_not() -> None:
-    before = f"paid 50 sat, fee 0.505 sat\npreimage {'ab' * 32}\nat 2026-11-21 13:50"
+    before = f"paid 50 sat, fee 0.505 sat\npreimage {'ab' * 32}\nat 2026-11-21 13:50  paid  6ababe0e"
     assert console.same(before, before.replace("ab", "cd").replace("13:50", "09:01"))
     assert not console.same(before, before.replace("0.505", "0.506"))
+    assert console.same(before, before.replace("6ababe0e", "12345678"))
     assert not console.same(before, before.replace("paid", "sent"))
 
 
