@@ -134,6 +134,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "questions": {"waiting": 0, "oldest_at": None},
         "unknown_payments": [],
         "overdrawn_accounts": [],
+        "late_money": [],
         "clocks": msgspec.to_builtins([RELAYS_CLOCK]),
         "relays": [],
         **more,
@@ -168,6 +169,7 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
                 ],
                 unknown_payments=["ab"],
                 overdrawn_accounts=["owner", "shop"],
+                late_money=[{"account": "old", "available_msat": 7_000}],
             )
         )
     )
@@ -181,6 +183,7 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
         ("payment", "warn"),
         ("account", "warn"),
         ("account", "warn"),
+        ("account", "warn"),
     ]
     assert found[0].sentence == "not reachable: no route; is it running?"
     assert "kitestring audit --node" in found[2].sentence
@@ -189,6 +192,9 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     assert found[5].sentence.startswith("offer:ab: 1000 invoices are unpaid")
     assert "kitestring resolve" in found[6].sentence
     assert "kitestring account fund shop" in found[8].sentence
+    assert found[9].sentence == (
+        "old is closed and has 7 sat, which came late: take it back with `kitestring account withdraw old --all`"
+    )
 
 
 @pytest.mark.parametrize(

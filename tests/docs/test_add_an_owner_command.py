@@ -44,28 +44,28 @@ async def test_the_commands_of_the_page_read_and_change_a_real_ledger(tmp_path: 
     async with open_office(life) as office:
         await office.run("account_create", name="bob")
         assert (await office.run("account_balance", name="bob"))["available_msat"] == 0
-        renamed = {"account": "bob", "name": "Bob's till"}
-        assert await office.run("account_rename", "k2", account="bob", new_name="Bob's till") == renamed
+        tagged = {"account": "bob.till", "tag": "till"}
+        assert await office.run("account_tag", "k2", account="bob", tag="till") == tagged
         found = await office.store.account("bob")
         assert found is not None
-        assert found.name == "Bob's till"
-        assert await office.run("account_rename", "k2", account="bob", new_name="Bob's till") == renamed
+        assert found.name == "bob.till"
+        assert await office.run("account_tag", "k2", account="bob", tag="till") == tagged
         assert (await office.refused("account_balance", name="eve")).reason is Reason.UNKNOWN_TARGET
-        refused = await office.refused("account_rename", "k3", account="owner", new_name="x")
+        refused = await office.refused("account_tag", "k3", account="owner", tag="x")
         assert refused.reason is Reason.MALFORMED
         await office.set_owner(methods=frozenset({"read"}))
-        refused = await office.refused("account_rename", "k4", account="bob", new_name="y")
+        refused = await office.refused("account_tag", "k4", account="bob.till", tag="y")
         assert refused.reason is Reason.NOT_PERMITTED
     life.audit()
 
 
 def test_the_rows_of_the_page_are_commands_of_the_command_line(rows: tuple[CommandRow, ...]) -> None:
-    balance, rename = (from_row._command(row) for row in rows)
+    balance, tag = (from_row._command(row) for row in rows)
     assert run(balance, "bob", answer={"account": "bob"}).asked == [("account_balance", {"name": "bob"})]
-    said = run(rename, "bob", "Bob", "--idempotency-key", "k")
-    assert said.asked == [("account_rename", {"account": "bob", "new_name": "Bob"}, "k")]
+    said = run(tag, "bob", "till", "--idempotency-key", "k")
+    assert said.asked == [("account_tag", {"account": "bob", "tag": "till"}, "k")]
     group = from_row.make("account")
-    assert {"balance", "rename"} <= set(getattr(group, "commands", {}))
+    assert {"balance", "tag"} <= set(getattr(group, "commands", {}))
 
 
 def test_every_class_of_command_is_on_the_page() -> None:

@@ -321,6 +321,36 @@ async def _transfers_between(stage: Stage) -> None:
     await command(stage, "account_transfer", "over", from_account="purse", to_account="shop", amount_msat=AMOUNT)
 
 
+async def _has_jar(stage: Stage) -> None:
+    await stage.service.account("jar", AMOUNT)
+    await stage.service.connect("jar app", account="jar")
+
+
+async def _closes(stage: Stage) -> None:
+    """An account gets another name, loses its connection, and goes with what is left in it."""
+    await command(stage, "account_rename", "name", account="jar", new_name="urn")
+    await command(stage, "revoke", "revoke", name="jar app")
+    await command(stage, "account_close", "close", account="urn", withdraw=True)
+
+
+async def _is_closed(stage: Stage) -> None:
+    jar = await stage.service.store.account("jar")
+    assert (jar.name, jar.available_msat, jar.closed_at is None) == ("urn", 0, False), jar
+    moves = await stage.service.store.account_moves("jar", 10)
+    assert [(one.to_account, one.amount_msat) for one in moves] == [("owner", AMOUNT), ("jar", AMOUNT)], moves
+
+
+async def _sells_for_an_account(stage: Stage) -> None:
+    """By a command of the owner's."""
+    made = await command(stage, "invoice", "sell", amount_msat=AMOUNT, account="shop")
+    stage.paid_in("in", made["bolt11"])
+
+    async def is_credited() -> bool:
+        return bool(await stage.service.available("shop") == AMOUNT)
+
+    await stage.until(is_credited, "what was paid was never credited")
+
+
 async def _pays_and_withdraws(stage: Stage) -> None:
     """The owner takes money out of the account while a payment holds a part of it."""
     stage.pay("pay", stage.bill("bill", Script(settles_after_s=3)))
@@ -798,6 +828,8 @@ FLOWS: Final = (
     ),
     Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
     Flow("transfer", _transfers, {"shop": AMOUNT}),
+    Flow("account, named anew and closed", _closes, {}, prepare=_has_jar, check=_is_closed),
+    Flow("receive, into an account by the owner's word", _sells_for_an_account, {"shop": AMOUNT}),
     Flow("transfer, back", _transfers_back, {"purse": -AMOUNT}),
     Flow("transfer, between accounts", _transfers_between, {"purse": -AMOUNT, "shop": AMOUNT}),
     Flow("transfer, back while it pays", _pays_and_withdraws, {"purse": COST - AMOUNT}, {"pay": "ok"}, ("bill",)),

@@ -182,12 +182,21 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     yield from questions(facts)
     for payment_hash in facts["unknown_payments"]:
         yield Finding("payment", WARN, f"{payment_hash} has no known end; see `kitestring resolve --help`")
+    yield from _accounts(facts)
+
+
+def _accounts(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Tell of accounts that have spent more than they had, and of money that came for closed ones."""
     for name in facts["overdrawn_accounts"]:
         if name == OWNER_ACCOUNT:
             mend = "the mark goes with the next payment that the node's balance covers"
         else:
             mend = f"fund it with `kitestring account fund {name}`"
         yield Finding("account", WARN, f"{name} is overdrawn: {mend}")
+    for late in facts["late_money"]:
+        name, came = late["account"], Msat(late["available_msat"])
+        mend = f"take it back with `kitestring account withdraw {name} --all`"
+        yield Finding("account", WARN, f"{name} is closed and has {came}, which came late: {mend}")
 
 
 def questions(facts: dict[str, Any]) -> Iterator[Finding]:

@@ -95,14 +95,15 @@ class PayInvoice(Journaled, frozen=True, kw_only=True):
 class MakeInvoice(Journaled, frozen=True, kw_only=True):
     """Make an invoice into the caller's account. ``amount_msat`` None = amountless. ``metadata`` is JSON text.
 
-    ``offer_id``, ``payer_data`` (texts by name), ``zap`` and the ``rate`` of the price are set where it is the answer
-    to :class:`AskOffer`.
+    ``account_id`` is another account, which the owner alone may name. ``offer_id``, ``payer_data`` (texts by name),
+    ``zap`` and the ``rate`` of the price are set where it is the answer to :class:`AskOffer`.
     """
 
     right: ClassVar = Right.RECEIVE
     allowed_by: ClassVar = ("make_invoice",)
 
     amount_msat: Msat | None
+    account_id: str = ""
     description: str = ""
     description_hash: str = ""
     expiry_s: int = DEFAULT_EXPIRY_S

@@ -18,6 +18,7 @@ from kitestring.base.commands import (
     HOLD_BLOCKS,
     MIN_EXPIRY_S,
     MIN_HOLD_BLOCKS,
+    OWNER_WIRE,
     AskOffer,
     MakeHoldInvoice,
     MakeInvoice,
@@ -118,7 +119,9 @@ class Invoices:
         refusal = refuse_invoice(command, grant, self._context.backend.capabilities, now=now)
         if refusal is not None or grant is None:
             return refusal or Refused(Reason.CONNECTION_ENDED)
-        return _Terms(command, grant.account_id, grant.version)
+        if command.account_id and grant.wire != OWNER_WIRE:
+            return Refused(Reason.NOT_PERMITTED)
+        return _Terms(command, command.account_id or grant.account_id, grant.version)
 
     async def _priced(self, ask: AskOffer, rates: tuple[ExchangeRate, ...] = ()) -> _Terms | Refused:
         """The terms of an offer, at ``rates`` or at those of now. The node is asked first, so that the offer is read as

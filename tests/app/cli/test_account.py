@@ -12,7 +12,11 @@ from tests.kit.app.questions import NPUB
 
 BOB = {
     "account": "bob", "available_msat": 5_000, "pending_msat": 1_000, "overdrawn": False, "created_at": 0, "npub": None,
+    "closed_at": None,
 }  # fmt: skip
+
+
+NOTHING: dict[str, list[str]] = {"connections": [], "moves": []}
 
 
 @pytest.mark.parametrize(("created", "words"), [(True, "account bob is there, with 0 sat"), (False, "exists already")])
@@ -43,12 +47,45 @@ def test_an_enrolled_account_tells_which_key_has_opened_it_and_when() -> None:
 
 def test_one_account_is_shown_with_its_codes() -> None:
     offers, pointers = [{"label": "tea", "noffer": "noffer1x"}], [{"label": "till", "ndebit": "ndebit1y"}]
-    answer = {**BOB, "npub": NPUB, "created_at": 60, "offers": offers, "pointers": pointers}
+    answer = {**BOB, "npub": NPUB, "created_at": 60, "offers": offers, "pointers": pointers, **NOTHING}
     said = run(command, "show", NPUB, answer=answer)
     assert said.asked == [("account_show", {"account": NPUB})]
     assert [line.split()[-1] for line in said.lines if "1" in line][-2:] == ["noffer1x", "ndebit1y"]
     assert NPUB in said.out
     assert when(60) in said.out
+
+
+def test_an_account_is_shown_with_its_connections_and_what_the_owner_has_moved() -> None:
+    way = {"from_account": "owner", "to_account": "bob", "amount_msat": 5_000, "note": "rent", "created_at": 60}
+    back = {**way, "from_account": "bob", "to_account": "eve", "note": None}
+    codes = {"offers": [], "pointers": [], "connections": ["shop", "till"], "moves": [back, way]}
+    said = run(command, "show", "bob", answer={**BOB, **codes, "closed_at": 120})
+    assert f"closed       {when(120)}" in said.lines
+    assert "connections  shop, till" in said.lines
+    assert [line.split()[-4:] for line in said.lines[-2:]] == [
+        ["-5", "sat", "to", "eve"], ["sat", "from", "owner", "rent"],
+    ]  # fmt: skip
+    assert "+5 sat" in said.lines[-1]
+
+
+def test_closed_accounts_are_listed_when_they_are_wanted() -> None:
+    said = run(command, "list", "--closed", answer={"accounts": [{**BOB, "closed_at": 60}]})
+    assert said.asked == [("account_list", {"closed": True})]
+    assert said.lines[1].endswith(f"closed {when(60)}")
+
+
+def test_an_account_gets_another_name_and_is_closed() -> None:
+    said = run(command, "rename", "bob", "rob", "--idempotency-key", "k", answer={**BOB, "account": "rob"})
+    assert said.asked == [("account_rename", {"account": "bob", "new_name": "rob"}, "k")]
+    assert said.out == "bob is called rob now\n"
+    for words, withdrawn_msat, told in (
+        ((), 0, "bob is closed\n"),
+        (("--withdraw",), 5_500, "bob is closed; 5.500 sat went back to the owner\n"),
+    ):
+        answer = {**BOB, "withdrawn_msat": withdrawn_msat}
+        said = run(command, "close", "bob", *words, "--idempotency-key", "k", answer=answer)
+        assert said.asked == [("account_close", {"account": "bob", "withdraw": bool(words)}, "k")]
+        assert said.out == told
 
 
 def test_money_is_given_in_sats_with_a_note() -> None:
@@ -100,6 +137,21 @@ def test_money_goes_to_an_account_on_to_another_and_back(service: Service) -> No
     assert service.ok("account", "withdraw", "dave", "50")["available_msat"] == 150_000
     assert service.ok("account", "withdraw", "dave", "--all")["available_msat"] == 0
     assert service.ok("balance")["balance_msat"] == before
+
+
+def test_an_account_is_paid_shown_named_anew_and_closed(service: Service) -> None:
+    service.ok("account", "create", "frank")
+    made = service.ok("invoice", "7", "--account", "frank")
+    service.ok("pay", made["bolt11"])  # from the owner, inside the service
+    assert service.ok("balance", "frank")["balance_msat"] == 7_000
+    service.ok("connect", "franks app", "--account", "frank")
+    refused = service.run("account", "close", "frank", "--withdraw")
+    assert (refused.exit_code, "kitestring revoke 'franks app'" in refused.stderr) == (5, True)
+    assert service.ok("account", "rename", "frank", "francis")["account"] == "francis"
+    service.ok("revoke", "franks app")
+    assert service.ok("account", "close", "francis", "--withdraw")["withdrawn_msat"] == 7_000
+    (told,) = service.ok("transactions", "--account", "francis")["transactions"]
+    assert (told["account"], told["payment_hash"]) == ("francis", made["payment_hash"])
 
 
 def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from kitestring.app.cli.balance import command, show_wallet
@@ -10,7 +11,7 @@ from kitestring.app.cli.values import when
 from kitestring.base.errors import KitestringError
 from tests.kit.app.console import run
 
-BOB = {"account": "bob", "available_msat": 5_000}
+BOB = {"account": "bob", "available_msat": 5_000, "pending_msat": 0}
 
 
 def test_the_owners_balance_comes_first_and_those_of_the_accounts_below() -> None:
@@ -22,6 +23,15 @@ def test_the_owners_balance_comes_first_and_those_of_the_accounts_below() -> Non
 def test_a_balance_that_nobody_can_tell_is_not_called_zero() -> None:
     said = run(command, answer={"balance_msat": None, "unknown_because": "the node is away", "accounts": [BOB]})
     assert said.lines == ["owner  unknown: the node is away", "bob    5 sat"]
+
+
+def test_the_balance_of_one_account_stands_alone_with_what_is_held_beside_it() -> None:
+    held = {**BOB, "pending_msat": 2_000}
+    said = run(command, "bob", answer={"balance_msat": 5_000, "unknown_because": "", "accounts": [held]})
+    assert said.asked == [("balance", {"account": "bob"})]
+    assert said.lines == ["bob  5 sat, 2 sat more held for payments"]
+    with pytest.raises(click.UsageError, match="leave it out with --wallet"):
+        run(command, "bob", "--wallet", "nostr+walletconnect://x")
 
 
 def told(capsys: pytest.CaptureFixture[str], **members: object) -> list[str]:

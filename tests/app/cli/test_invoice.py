@@ -10,9 +10,11 @@ MADE = {"amount_msat": 21_000, "expires_at": 0, "bolt11": "lnbcrt210n1xyz"}
 
 def test_an_invoice_is_asked_for_in_sats_and_lasts_an_hour_unless_it_is_said() -> None:
     said = run(command, "21", "--description", "tea", "--expiry", "600", "--idempotency-key", "k", answer=MADE)
-    assert said.asked == [("invoice", {"amount_msat": 21_000, "description": "tea", "expiry_s": 600}, "k")]
+    assert said.asked == [
+        ("invoice", {"amount_msat": 21_000, "description": "tea", "expiry_s": 600, "account": "owner"}, "k")
+    ]
     ((_, params, _),) = run(command, "21", answer=MADE).asked
-    assert params == {"amount_msat": 21_000, "description": "", "expiry_s": 3_600}
+    assert params == {"amount_msat": 21_000, "description": "", "expiry_s": 3_600, "account": "owner"}
 
 
 def test_the_text_alone_is_the_answer() -> None:

@@ -112,6 +112,7 @@ async def test_the_answer_has_the_words_of_each_relay(office: Office) -> None:
 async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_nothing(
     office: Office, other: dict[str, Any], differs: list[str]
 ) -> None:
+    await office.run("account_create", "bob", name="bob")
     await office.run("connect", name="my app", budget_msat=5_000, period="day")
     before = await made(office)
     refused = await office.refused("connect", "k2", name="my app", **other)

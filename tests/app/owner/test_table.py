@@ -30,6 +30,8 @@ def test_every_command_of_the_command_line_has_a_line_in_the_help() -> None:
         "account create",
         "account list",
         "account show",
+        "account rename",
+        "account close",
         "account fund",
         "account withdraw",
         "account transfer",

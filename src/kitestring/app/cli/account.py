@@ -27,21 +27,28 @@ def create(shell: Shell, name: str, key: str) -> None:
 
 
 @command.command("list")
+@click.option("--closed", is_flag=True, help="Those that were closed, too.")
 @common
-def list_(shell: Shell) -> None:
+def list_(shell: Shell, closed: bool) -> None:
     """List the sub-accounts and their balances."""
-    result = shell.read("account_list")
+    result = shell.read("account_list", {"closed": True} if closed else None)
     rows = [
         (
             found["account"],
             amount(found["available_msat"]),
             amount(found["pending_msat"]),
-            "OVERDRAWN" if found["overdrawn"] else _whose(found),
+            _note(found),
         )
         for found in result["accounts"]
     ]
     empty = "no sub-accounts; make one with: kitestring account create NAME"
     shell.show(result, table(rows, ("account", "available ", "held for payments ", "note")) if rows else empty)
+
+
+def _note(found: dict[str, Any]) -> str:
+    """Words for what is not usual about it."""
+    closed = "" if found["closed_at"] is None else f"closed {when(found['closed_at'])}"
+    return ", ".join(filter(None, ("OVERDRAWN" if found["overdrawn"] else "", closed, _whose(found))))
 
 
 def _whose(found: dict[str, Any]) -> str:
@@ -62,12 +69,49 @@ def show(shell: Shell, name: str) -> None:
         ("account", found["account"]),
         ("key", found["npub"] or ""),
         ("enrolled" if found["npub"] else "made", when(found["created_at"])),
+        ("closed", "" if found["closed_at"] is None else when(found["closed_at"])),
         ("available", amount(found["available_msat"]) + (" (OVERDRAWN)" if found["overdrawn"] else "")),
         ("held", amount(found["pending_msat"])),
+        ("connections", ", ".join(found["connections"])),
         *((f"offer {offer['label']}", offer["noffer"]) for offer in found["offers"]),
         *((f"pointer {pointer['label']}", pointer["ndebit"]) for pointer in found["pointers"]),
     ]
-    shell.show(found, facts(rows))
+    moves = [_move(move, found["account"]) for move in found["moves"]]
+    moved = f"\n\n{table(moves, ('moved', 'amount ', '', 'note'))}" if moves else ""
+    shell.show(found, facts(rows) + moved)
+
+
+def _move(move: dict[str, Any], account: str) -> tuple[str, ...]:
+    """One line of what the owner has moved, as the account sees it."""
+    is_in = move["to_account"] == account
+    other = f"from {move['from_account']}" if is_in else f"to {move['to_account']}"
+    return when(move["created_at"]), ("+" if is_in else "-") + amount(move["amount_msat"]), other, move["note"] or ""
+
+
+@command.command("rename")
+@click.argument("old")
+@click.argument("new")
+@key_option
+@common
+def rename(shell: Shell, old: str, new: str, key: str) -> None:
+    """Give the account OLD the name NEW. Its connections, offers and history stay its own."""
+    result = shell.call("account_rename", {"account": old, "new_name": new}, key)
+    shell.show(result, f"{old} is called {result['account']} now")
+
+
+@command.command("close")
+@click.argument("name")
+@click.option("--withdraw", is_flag=True, help="Give what is left back to the node's owner first.")
+@key_option
+@common
+def close(shell: Shell, name: str, withdraw: bool, key: str) -> None:
+    """Close the account NAME for ever. What was paid from it and to it can still be read.
+
+    It has to be empty, with no connection, offer, pointer or invoice left; what is in the way is named.
+    """
+    result = shell.call("account_close", {"account": name, "withdraw": withdraw}, key)
+    gave = f"; {amount(result['withdrawn_msat'])} went back to the owner" if result["withdrawn_msat"] else ""
+    shell.show(result, f"{name} is closed{gave}")
 
 
 #: A negative amount is an argument, and not an unknown option.

@@ -15,22 +15,31 @@ if TYPE_CHECKING:
 
 
 @click.command("balance")
+@click.argument("name", required=False)
 @wallet_options("Look into this wallet")
 @common
-def command(shell: Shell, wallet: str | None, encryption: Encryption) -> None:
-    """Show what the service's own account can spend, and the sub-accounts.
+def command(shell: Shell, name: str | None, wallet: str | None, encryption: Encryption) -> None:
+    """Show what the service's own account can spend, and the sub-accounts; with NAME what one of them can spend.
 
     With --wallet show the balance of any wallet connection (nostr+walletconnect://…), and its budget if it tells one.
     """
     if wallet is not None:
+        if name is not None:
+            raise click.UsageError("NAME is an account of the running service: leave it out with --wallet")
         from kitestring.app.cli.wallet import balance_of
 
         show_wallet(shell, balance_of(shell, wallet, encryption))
         return
     refuse_encryption(encryption)
-    result = shell.read("balance")
-    pairs = [(account["account"], amount(account["available_msat"])) for account in result["accounts"]]
-    shell.show(result, facts([("owner", _balance(result)), *pairs]))
+    result = shell.read("balance", {"account": name} if name else None)
+    own = [("owner", _balance(result))] if name in {None, "owner"} else []
+    shell.show(result, facts([*own, *map(_account, result["accounts"])]))
+
+
+def _account(account: dict[str, Any]) -> tuple[str, str]:
+    """A line of one account; what is reserved stands beside it."""
+    held = f", {amount(account['pending_msat'])} more held for payments" if account["pending_msat"] else ""
+    return account["account"], amount(account["available_msat"]) + held
 
 
 def show_wallet(shell: Shell, result: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
+from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
 from kitestring.app.cli.on_paid import HELP, OnPaid
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, when
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 )
 @click.option("--wait", is_flag=True, help="Wait until it is paid (exit code 0) or has expired (exit code 3).")
 @click.option("--on-paid", metavar="CMD", default="", help=HELP)
+@click.option("--account", default="owner", metavar="NAME", help="The account that is paid (default: the node itself).")
 @wallet_options("To be paid to this wallet")
 @key_option
 @common
 def command(
-    shell: Shell, amount_sat: int, description: str, expiry: int, wait: bool, on_paid: str, wallet: str | None,
-    encryption: Encryption, key: str,
+    shell: Shell, amount_sat: int, description: str, expiry: int, wait: bool, on_paid: str, account: str,
+    wallet: str | None, encryption: Encryption, key: str,
 ) -> int:  # fmt: skip
     """Make an invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet.
 
@@ -51,6 +52,7 @@ def command(
             shell.note_waiting("waiting until it is paid; Ctrl-C ends the waiting, not the invoice …")
 
     if wallet is not None:
+        refuse_given("account", "--account is one of the running service: leave it out with --wallet")
         refuse_key("make another invoice: one that nobody pays costs nothing")
         if wait:
             from kitestring.app.cli.wait_paid import at_wallet, tell_end
@@ -63,7 +65,7 @@ def command(
     from kitestring.app.owner.params import DEFAULT_WAIT_S
 
     refuse_encryption(encryption)
-    params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry}
+    params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry, "account": account}
 
     def make() -> dict[str, Any]:
         made = shell.call("invoice", params, key, wait_s=DEFAULT_WAIT_S)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.accounts import named_account
+from kitestring.app.owner.accounts import called, closed, find_account, need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate
 from kitestring.app.owner.desk import Managing, Operating
 from kitestring.app.owner.params import AmountMsat, Name, plain_line
@@ -47,9 +47,11 @@ class TransferParams(msgspec.Struct, forbid_unknown_fields=True):
 
 async def account_fund(desk: Operating, params: FundParams, call: Call) -> Change:
     """Give a sub-account some of the node's money. Nothing moves on the Lightning network."""
-    account = await named_account(desk, params.account)
+    account = await find_account(desk, params.account)
     if account.account_id == OWNER_ACCOUNT:
         raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and needs no funding")
+    if account.closed_at is not None and params.amount_msat > -account.available_msat:
+        raise closed(account)  # but what it is overdrawn by can be covered
     transfer = Transfer(
         transfer_id=call.request_id,
         from_account=OWNER_ACCOUNT,
@@ -66,7 +68,7 @@ async def account_fund(desk: Operating, params: FundParams, call: Call) -> Chang
 
 async def account_withdraw(desk: Managing, params: WithdrawParams, call: Call) -> Change:
     """Take money of a sub-account back to the node's owner. Nothing moves on the Lightning network."""
-    account = await named_account(desk, params.account)
+    account = await find_account(desk, params.account)
     if account.account_id == OWNER_ACCOUNT:
         raise KitestringError(
             Reason.MALFORMED, "the owner account is the node itself: its money is the owner's already"
@@ -80,7 +82,7 @@ async def account_withdraw(desk: Managing, params: WithdrawParams, call: Call) -
 
 async def account_transfer(desk: Managing, params: TransferParams, call: Call) -> Change:
     """Move money from one sub-account to another. Nothing moves on the Lightning network."""
-    source, target = await named_account(desk, params.from_account), await named_account(desk, params.to_account)
+    source, target = await need_account(desk, params.from_account), await need_account(desk, params.to_account)
     _refuse_ends(source, target)
     amount = movable(source, params.amount_msat)
     transfer = _between(desk, call, source.account_id, target.account_id, amount, params.note)
@@ -97,12 +99,12 @@ async def account_transfer(desk: Managing, params: TransferParams, call: Call) -
 def _refuse_ends(source: Account, target: Account) -> None:
     """Raise KitestringError where this is no transfer between two sub-accounts."""
     if source.account_id == target.account_id:
-        raise KitestringError(Reason.MALFORMED, f"{source.name} cannot transfer to itself: name two accounts")
+        raise KitestringError(Reason.MALFORMED, f"{called(source)} cannot transfer to itself: name two accounts")
     for account, other, verb in ((source, target, "fund"), (target, source, "withdraw")):
         if account.account_id == OWNER_ACCOUNT:
             raise KitestringError(
                 Reason.MALFORMED,
-                f"`owner` is the node itself: use `kitestring account {verb} {other.name} AMOUNT_SAT`",
+                f"`owner` is the node itself: use `kitestring account {verb} {called(other)} AMOUNT_SAT`",
             )
 
 
@@ -122,12 +124,14 @@ def movable(account: Account, amount_msat: int | None) -> Msat:
 
 def _figures(account: Account, free: Msat) -> str:
     if account.overdrawn:
-        return f"{account.name} is overdrawn by {ZERO - account.available_msat}: nothing can be moved"
+        return f"{called(account)} is overdrawn by {ZERO - account.available_msat}: nothing can be moved"
     owned = account.available_msat + account.pending_msat
     can = f"{free} can be moved" if free else "nothing can be moved"
     if account.pending_msat:
-        return f"{account.name} has {owned}, {account.pending_msat} of it reserved for payments under way; {can}"
-    return f"{account.name} has {owned}; {can}"
+        return f"{called(account)} has {owned}, {account.pending_msat} of it reserved for payments under way; {can}"
+    return (
+        f"{called(account)} has {owned}, and no more can be moved" if free else f"{called(account)} has {owned}; {can}"
+    )
 
 
 COMMANDS: Final[Commands] = (

@@ -12,6 +12,7 @@ import re
 from types import TracebackType
 from typing import Any, Final, Self
 
+from kitestring.app.owner.account_names import in_names
 from kitestring.app.owner.approvals import what_is_asked
 from kitestring.app.service.activity import Activity, Did, Turned, TurnedMore, Unkept
 from kitestring.app.service.activity_words import sentence
@@ -190,7 +191,7 @@ class ActivityReader:
         """The row, however often the ledger cannot be read."""
         while True:
             try:
-                return await self._shown(row)
+                return await in_names(self._store, await self._shown(row))
             except KitestringError as failure:
                 self._lines.warning("the ledger cannot be read: %s", failure.message)
                 await self._clock.sleep(AGAIN_S)

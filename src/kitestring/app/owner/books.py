@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.accounts import need_account
+from kitestring.app.owner.accounts import find_account
 from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Reading
@@ -101,8 +101,7 @@ async def transaction_show(desk: Reading, params: ShowParams, _call: Call) -> Re
 async def _query(desk: Reading, params: TransactionsParams) -> BookQuery:
     if params.until and params.since > params.until:
         raise KitestringError(Reason.MALFORMED, "since is later than until: exchange them")
-    if params.account:
-        await need_account(desk, params.account)
+    account_id = (await find_account(desk, params.account)).account_id if params.account else ""
     grant = await _connection(desk, params.connection) if params.connection else None
     offer = await _offer(desk, params.offer) if params.offer else None
     return BookQuery(
@@ -110,7 +109,7 @@ async def _query(desk: Reading, params: TransactionsParams) -> BookQuery:
         direction=params.direction,
         since=params.since,
         until=params.until,
-        account_id=params.account,
+        account_id=account_id,
         grant_id="" if grant is None else grant.grant_id,
         offer_id="" if offer is None else offer.offer_id,
         search=params.search,

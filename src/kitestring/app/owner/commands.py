@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final, Generic, TypeVar
 
+from kitestring.app.owner.account_names import in_names
 from kitestring.app.owner.command import Call, Commands, CommandSpec, read_params, request_id
 from kitestring.app.owner.desk import Desk, Reading
 from kitestring.app.owner.table import TABLE, VERSION
@@ -72,9 +73,10 @@ class OwnerCommands(Generic[D]):
         self.permit(caller, spec.right, name)
         claim = request_id(caller, name, key) if spec.mutating else ""
         try:
-            return await spec.carry_out(self._desk, read_params(spec, params), Call(caller, claim))
+            result = await spec.carry_out(self._desk, read_params(spec, params), Call(caller, claim))
         except CodecError as error:
             raise KitestringError(Reason.MALFORMED, str(error)) from error
+        return await in_names(self._desk.store, result)
 
 
 def _absent(name: str) -> KitestringError:

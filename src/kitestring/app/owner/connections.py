@@ -260,7 +260,6 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         created_at=desk.clock.now(),
     )
     grant = await _as_asked(desk, plain, params)
-    await need_account(desk, grant.account_id)
     lasts_s = None if grant.expires_at is None else grant.expires_at - grant.created_at
     if lasts_s is not None and lasts_s <= 0:
         raise KitestringError(Reason.MALFORMED, "the connection would have expired already: choose a later time")
@@ -274,10 +273,11 @@ async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Gran
     for a preset that needs a budget where there is none."""
     ends_at = params.expires_at if params.expires_in_s is None else grant.created_at + params.expires_in_s
     methods = asked_methods(params.methods, params.preset)
+    account_id = grant.account_id if params.account is UNSET else (await need_account(desk, params.account)).account_id
     asked = replace(
         grant,
         methods=grant.methods if methods is UNSET else methods,
-        account_id=grant.account_id if params.account is UNSET else params.account,
+        account_id=account_id,
         budgets=_budgets(desk, params, grant),
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.accounts import show_account
+from kitestring.app.owner.accounts import find_account, need_account, show_account, sub_accounts
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, in_words, key_reused
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Foreseeing, Operating, Reading, Receiving, Spending, expect
@@ -18,6 +18,7 @@ from kitestring.app.owner.params import (
     MAX_NOTE_CHARS,
     MAX_WAIT_S,
     AmountMsat,
+    Name,
     NoParams,
     npub,
     of_others,
@@ -72,8 +73,17 @@ class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
 
+class BalanceParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``account`` is the name of one sub-account, None = the owner's balance and those of all."""
+
+    account: Name | None = None
+
+
 class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``account`` is the sub-account that is paid, or the owner's."""
+
     amount_msat: AmountMsat
+    account: Name = OWNER_ACCOUNT
     description: str = ""
     expiry_s: Annotated[int, Meta(ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)] = DEFAULT_EXPIRY_S
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
@@ -198,9 +208,13 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 
 async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
-    """Make an invoice into the owner account."""
+    """Make an invoice into the owner account, or into a sub-account."""
+    account = await need_account(desk, params.account)
     command = MakeInvoice(
-        amount_msat=Msat(params.amount_msat), description=fit_description(params.description), expiry_s=params.expiry_s
+        amount_msat=Msat(params.amount_msat),
+        description=fit_description(params.description),
+        expiry_s=params.expiry_s,
+        account_id="" if account.account_id == OWNER_ACCOUNT else account.account_id,
     )
     stored = await desk.store.request(call.request_id)
     if stored is not None and thaw(stored.command) != command:
@@ -232,8 +246,12 @@ async def _need_receivable(desk: Receiving, amount: Msat) -> None:
         )
 
 
-async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:
-    """Show what the owner account can spend (None when the node cannot be asked), and the sub-accounts' balances."""
+async def balance(desk: Reading, params: BalanceParams, call: Call) -> Result:
+    """Show what the owner account (None: the node cannot be asked) and the sub-accounts can spend, or one of them."""
+    if params.account is not None and params.account != OWNER_ACCOUNT:
+        account = await find_account(desk, params.account)
+        free = max(0, int(account.available_msat))
+        return {"balance_msat": free, "unknown_because": None, "accounts": [show_account(account)]}
     owner: int | None = None
     why: str | None = None
     try:
@@ -242,7 +260,7 @@ async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:
         if failure.reason is not Reason.UNAVAILABLE:
             raise
         why = failure.message
-    accounts = [account for account in await desk.store.accounts() if account.account_id != OWNER_ACCOUNT]
+    accounts = await sub_accounts(desk)
     return {"balance_msat": owner, "unknown_because": why, "accounts": [show_account(account) for account in accounts]}
 
 
@@ -368,7 +386,7 @@ def show_rate_kept(rate: ExchangeRate) -> Result:
 COMMANDS: Final[Commands] = (
     Spend("pay", PayParams, pay, results.PaidJson),
     Receive("invoice", InvoiceParams, invoice, results.TransactionJson),
-    Read("balance", NoParams, balance, results.BalanceJson),
+    Read("balance", BalanceParams, balance, results.BalanceJson),
     Ask("lookup", LookupParams, lookup, results.TransactionJson),
     Ask("info", NoParams, info, results.NodeInfoJson),
     Operate("payment_resolve", ResolveParams, payment_resolve, results.ResolvedJson),

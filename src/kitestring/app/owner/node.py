@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from kitestring.app.home.datadir import DataDir
+from kitestring.app.owner.accounts import called
 from kitestring.app.owner.approvals import MAX_ROWS
 from kitestring.app.owner.command import Ask, Call, Commands, Read
 from kitestring.app.owner.debit_pointers import shown_ndebit
@@ -98,7 +99,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "questions": await _questions(desk),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
-        "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
+        **await _account_facts(desk),
         "alarms": [{"happened_at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
         "full_shares": await _full_shares(desk),
         "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in await desk.store.stops()],
@@ -126,6 +127,16 @@ async def _enrolled(desk: Asking) -> tuple[Finding, ...]:
         return (Finding(ENROLL, FindingState.WARN, full),)
     words = f"open to strangers for {terms.difficulty} bits of work; {number} of {terms.max_accounts} have an account"
     return (Finding(ENROLL, FindingState.INFO, words),)
+
+
+async def _account_facts(desk: Asking) -> Result:
+    """Accounts that somebody has to look at: overdrawn ones, and closed ones to which money has come late."""
+    accounts = await desk.store.accounts()
+    late = [one for one in accounts if one.closed_at is not None and one.available_msat > 0]
+    return {
+        "overdrawn_accounts": [called(account) for account in accounts if account.overdrawn],
+        "late_money": [{"account": one.account_id, "available_msat": int(one.available_msat)} for one in late],
+    }
 
 
 async def _questions(desk: Asking) -> Result:

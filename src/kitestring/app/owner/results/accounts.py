@@ -15,6 +15,7 @@ class AccountJson(AnswerJson):
     pending_msat: Annotated[int, says("What is held for payments that are under way.")]
     overdrawn: Annotated[bool, says("Whether it has spent more than it had, by a truth that came late.")]
     created_at: CreatedAt
+    closed_at: Annotated[int | None, says("When it was closed; null: it is open.")]
     npub: Annotated[str | None, says("The key that has opened it by itself; null: the owner has made it.")]
 
 
@@ -46,11 +47,29 @@ class PointerOfAccountJson(AnswerJson):
     ndebit: Annotated[str, says("Its code.")]
 
 
-class AccountShownJson(AccountJson):
-    """A sub-account with its codes."""
+class AccountMoveJson(AnswerJson):
+    """Money that the owner has moved from or to an account."""
 
+    from_account: Annotated[str, says("The account that it was taken from; `owner` is the node itself.")]
+    to_account: Annotated[str, says("The account that it was given to.")]
+    amount_msat: Annotated[int, says("What was moved.")]
+    note: Annotated[str | None, says("The owner's words about it.")]
+    created_at: CreatedAt
+
+
+class AccountShownJson(AccountJson):
+    """A sub-account with its connections and codes, and the owner's newest moves."""
+
+    connections: Annotated[list[str], says("The names of the connections that use it.")]
     offers: Annotated[list[OfferOfAccountJson], says("Its offers that can be paid.")]
     pointers: Annotated[list[PointerOfAccountJson], says("The debit pointers that take from it.")]
+    moves: Annotated[list[AccountMoveJson], says("What the owner has moved, the newest first, at most 10.")]
+
+
+class AccountClosedJson(AccountJson):
+    """An account that is closed."""
+
+    withdrawn_msat: Annotated[int, says("What went back to the owner with it.")]
 
 
 class MovedJson(AnswerJson):

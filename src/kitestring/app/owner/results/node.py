@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from kitestring.app.owner.results.words import AnswerJson, ServicePubkey, says
+from kitestring.app.owner.results.words import AccountName, AnswerJson, ServicePubkey, says
 
 
 class KeptRelayJson(AnswerJson):
@@ -97,6 +97,13 @@ class SpendingStopJson(AnswerJson):
     why: Annotated[str, says("The sentence.")]
 
 
+class LateMoneyJson(AnswerJson):
+    """A closed account that holds money again."""
+
+    account: AccountName
+    available_msat: Annotated[int, says("What it holds.")]
+
+
 class HealthJson(AnswerJson):
     """The facts that ``kitestring doctor`` judges."""
 
@@ -109,6 +116,7 @@ class HealthJson(AnswerJson):
     open_payments: Annotated[int, says("How many payments are under way.")]
     unknown_payments: Annotated[list[str], says("Hashes of payments whose end nobody knows.")]
     overdrawn_accounts: Annotated[list[str], says("Accounts that have spent more than they had.")]
+    late_money: Annotated[list[LateMoneyJson], says("Closed accounts to which money has come late.")]
     alarms: Annotated[list[AlarmJson], says("The newest alarms of the last week.")]
     full_shares: Annotated[list[FullShareJson], says("Who may have no more for now.")]
     spending_stopped: Annotated[list[SpendingStopJson], says("Why spending is stopped; empty: it is not.")]
