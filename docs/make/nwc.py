@@ -171,7 +171,7 @@ NIP-04 get `{CODES[Reason.MALFORMED]}` for all three.
 - Used is what was paid, with its fees, and what is held for payments under way. It may exceed the total, where that was
   lowered.
 - Of several budgets the one with the least left is told, because it is the one that refuses first.
-- Calendar periods are those of the owner's time zone (`budgets.zone`, else UTC), weeks from Monday. A rolling budget is
+- Calendar periods are those of the owner's time zone (`zone`, else UTC), weeks from Monday. A rolling budget is
   told with the next longer period (up to 1 day `daily`, 7 days `weekly`, 31 days `monthly`, else `yearly`): an app that
   goes by the word alone then spends too slowly rather than too fast. Its `renews_at` is when all that counts now will
   have left; some of it leaves earlier.

@@ -342,7 +342,7 @@ class World:
         clients = [asyncio.create_task(work) for work in works]
         try:
             for zone in random.Random(f"zones of {self.seed}").choices(ZONES, k=LIVES):
-                self.house.settings["budget_zone"] = zone
+                self.house.settings["zone_name"] = zone
                 await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
                 await self.trouble(False)
             self.calm()

@@ -21,9 +21,9 @@ def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
     said = run(command, answer={"connections": [{**ROW, "last_used_at": USED_AT}, shop]})
     assert said.asked == [("connections", None)]
     assert said.lines == [
-        "name   account  budget                  left  last used         open         may",
+        "name   account  budget                  left  last used             open         may",
         f"agent  owner    5,000 sat per day  4,999 sat  {when(USED_AT)}  –            2 methods",
-        "shop   bob      no budget limit            –  –                 3 out, 2 in  everything",
+        "shop   bob      no budget limit            –  –                     3 out, 2 in  everything",
     ]
     assert said.err == ""
     unused = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "used": False}]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -44,28 +45,28 @@ def lines(*rows: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("row", "heads", "cells"),
     [
-        (ROW, "when amount state hash about", "in +21 sat received 01234567 tea"),
-        ({**ROW, "state": "pending"}, "when amount state hash about", "in +21 sat pending 01234567 tea"),
-        ({**ROW, "state": "accepted"}, "when amount state hash about", "in +21 sat held 01234567 tea"),
-        ({**OUT, "fee_msat": 5}, "when amount fee state hash about", "out -21 sat 0.005 sat paid 01234567 tea"),
+        (ROW, "when (UTC) amount state hash about", "in +21 sat received 01234567 tea"),
+        ({**ROW, "state": "pending"}, "when (UTC) amount state hash about", "in +21 sat pending 01234567 tea"),
+        ({**ROW, "state": "accepted"}, "when (UTC) amount state hash about", "in +21 sat held 01234567 tea"),
+        ({**OUT, "fee_msat": 5}, "when (UTC) amount fee state hash about", "out -21 sat 0.005 sat paid 01234567 tea"),
         (
             {**OUT, "fee_msat": 5, "service_fee_msat": 2_000},
-            "when amount fee state hash about",
+            "when (UTC) amount fee state hash about",
             "out -21 sat 2.005 sat paid 01234567 tea",
         ),
         (
             {**OUT, "state": "failed", "reason": "no route", "connection": "my shop"},
-            "when amount fee state hash through about",
+            "when (UTC) amount fee state hash through about",
             "out -21 sat 0 sat failed 01234567 my shop no route (tea)",
         ),
         (
             {**ROW, "offer": "cup", "account": "bob"},
-            "when amount state hash account through about",
+            "when (UTC) amount state hash account through about",
             "in +21 sat received 01234567 bob cup tea",
         ),
         (
             {**ROW, "description": "x" * 70},
-            "when amount state hash about",
+            "when (UTC) amount state hash about",
             f"in +21 sat received 01234567 {'x' * 64}",
         ),
     ],
@@ -78,8 +79,8 @@ def test_a_row_says_which_way_the_money_went_how_it_ended_and_for_whom(
 
 
 def test_a_row_has_the_time_of_its_end_or_else_of_its_beginning() -> None:
-    assert lines({**ROW, "settled_at": None, "created_at": 86_400 * 365})[1].startswith(when(86_400 * 365))
-    assert lines({**ROW, "settled_at": 86_400 * 365})[1].startswith(when(86_400 * 365))
+    assert lines({**ROW, "settled_at": None, "created_at": 86_400 * 365})[1].startswith("1971-01-01 00:00  in")
+    assert lines({**ROW, "settled_at": 86_400 * 365})[0].startswith("when (UTC) ")
 
 
 def test_a_memo_neither_erases_the_true_row_nor_adds_a_false_one() -> None:
@@ -98,7 +99,7 @@ def test_a_table_fits_the_terminal_and_says_more_on_a_wide_one(width: int, monke
     found = lines({**ROW, "description": "x" * 60}, failed, {**ROW, "offer": "a cup"})
     assert len(found) == 4
     assert all(len(line) <= width for line in found)
-    assert {"when", "amount", "state"} < set(found[0].split())
+    assert {"when", "(UTC)", "amount", "state"} < set(found[0].split())
     assert "hash" in found[0]
     assert ("about" in found[0], "through" in found[0]) == (True, width >= 80)
     assert [line.split()[2] in ("in", "out") for line in found[1:]] == [width >= 80] * 3
@@ -220,3 +221,32 @@ def test_what_is_paid_is_listed_shown_and_written_as_csv(service: Service) -> No
     wrong = service.run("transactions", "--connection", "first walet")
     assert (wrong.exit_code, "did you mean 'first wallet'?" in wrong.stderr) == (2, True)
     assert paid["payment_hash"] in service.run("transactions", "--csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("zone", "row", "since", "until"),
+    [
+        ("UTC", "2026-07-01 22:30", 1_782_864_000, 1_782_950_399),
+        ("Asia/Kathmandu", "2026-07-02 04:15", 1_782_843_300, 1_782_929_699),
+        ("Europe/Berlin", "2026-07-02 00:30", 1_782_856_800, 1_782_943_199),
+    ],
+)
+def test_times_and_typed_days_are_of_the_zone_that_is_set(
+    zone: str, row: str, since: int, until: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KITESTRING_ZONE", zone)
+    summer = {**ROW, "settled_at": None, "created_at": 1_782_945_000}
+    said = run(command, "--since", "2026-07-01", "--until", "2026-07-01", answer=answer(summer))
+    assert said.lines[1].startswith(row)
+    assert (said.asked[0][1]["since"], said.asked[0][1]["until"]) == (since, until)
+    (written,) = read(run(command, "--csv", answer=answer(summer)).out)
+    assert datetime.fromisoformat(written["created_at"]).timestamp() == 1_782_945_000
+    assert written["created_at"].startswith(row.replace(" ", "T"))
+
+
+def test_on_both_sides_of_a_change_of_the_clock_each_row_has_its_own_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KITESTRING_ZONE", "Europe/Berlin")
+    summer, winter = ({**ROW, "settled_at": None, "created_at": at} for at in (1_782_945_000, 1_795_996_800))
+    head, *rows = lines(winter, summer)
+    assert head.split()[0:2] == ["when", "amount"]
+    assert [row[:22].rstrip() for row in rows] == ["2026-11-30 01:00 UTC+1", "2026-07-02 00:30 UTC+2"]

@@ -65,7 +65,7 @@ def test_an_invoice_of_a_wallet_is_paid_found_and_listed_in_the_words_of_the_ser
     assert at(service, uri, "transactions", "--since", str(found["created_at"] + 1))["transactions"] == []
     said = service.run("transactions", "--wallet", "-", stdin=uri)
     heads, row = said.stdout.splitlines()
-    assert heads.split() == ["when", "amount", "state", "about"]
+    assert heads.split() == ["when", "(UTC)", "amount", "state", "about"]
     assert row.split()[2:] == ["in", "+21", "sat", "received", "tea"]
 
 

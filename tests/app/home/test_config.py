@@ -121,10 +121,10 @@ def test_a_private_host_is_a_name_or_an_address_with_or_without_a_port(tmp_path:
         ("[fees]\ncap_ppm = -1", ("fees.cap_ppm must be",)),
         ("[fees]\ncap_min_sat = 1.0", ("whole number of sats",)),
         ("[ledger]\ncache_mib = 0", ("kitestring.toml: ledger.cache_mib must be a whole number from 1 to 65536",)),
-        ("[budgets]\nzone = 1", ("budgets.zone must be the name of a time zone, such as Europe/Berlin",)),
+        ("zone = 1", ("zone must be the name of a time zone, such as Europe/Berlin",)),
         (
-            "[budgets]\nzone = 'Berlin'",
-            ("budgets.zone: there is no time zone 'Berlin'; did you mean 'Europe/Berlin'?",),
+            "zone = 'Berlin'",
+            ("zone: there is no time zone 'Berlin'; did you mean 'Europe/Berlin'?",),
         ),
         (f"[network]\nno_proxy = {['a'] * 65}", ("network.no_proxy: name at most 64",)),
         ("[network]\nallow_private_relays = 'yes'", ("true or false",)),

@@ -34,7 +34,7 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "network.proxy_ws": _PROXIES,
     "enroll.mode": st.sampled_from(["off", "open"]),
     "enroll.difficulty": st.integers(0, 22),
-    "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
+    "zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     "network.private_hosts": st.lists(
         st.sampled_from(["shop.lan", "127.0.0.1:8080", "::1", "[::1]:80"]), max_size=MAX_LIST
     ).map(tuple),
@@ -62,6 +62,7 @@ _BY_TYPE: Final[dict[type, st.SearchStrategy[Any]]] = {
 OTHER: Final[dict[str, tuple[str, Value]]] = {
     "node": ("sandbox://other", "sandbox://other"),
     "relays": ("ws://a.example, ws://b.example", ("ws://a.example", "ws://b.example")),
+    "zone": ("Europe/Berlin", "Europe/Berlin"),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
     "log_activity": ("off", "off"),
@@ -110,7 +111,7 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
     assert tomllib.loads(text).keys() == {
-        "relay", "nip69", "nwc", "limits", "fees", "payments", "enroll", "rates", "beacon", "budgets", "ledger",
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "enroll", "rates", "beacon", "ledger",
         "network",
     }  # fmt: skip
     for file in (text, opened(text)):

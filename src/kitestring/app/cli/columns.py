@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kitestring.app.cli.values import columns, table
+from kitestring.app.cli.values import columns, table, when
 from kitestring.base.text import clean
 
 _GAP: Final = 2
@@ -24,6 +24,18 @@ class Column:
     least: int = 0
     most: int = 48
     is_always_there: bool = False
+
+
+#: Characters of a time without its zone.
+_TIME_CHARS: Final = 16
+
+
+def times(head: str, pick: Callable[[dict[str, Any]], int | None], rows: Sequence[dict[str, Any]]) -> Column:
+    """A column of times. Where all have the same offset from UTC that stands in the head alone, which saves room."""
+    offsets = {when(seconds)[_TIME_CHARS:].strip() for seconds in map(pick, rows) if seconds is not None}
+    if len(offsets) != 1:
+        return Column(head, lambda row: when(pick(row)))
+    return Column(f"{head} ({offsets.pop()})", lambda row: when(pick(row))[:_TIME_CHARS])
 
 
 def fitted(rows: Sequence[dict[str, Any]], wanted: Sequence[Column]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kitestring.app.home.datadir import DataDir
     from kitestring.app.service.execute import Result
     from kitestring.base.setting import Value
+    from kitestring.base.zones import Zone
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: Seconds that somebody looks at nothing before a word is said.
@@ -42,6 +43,7 @@ class Shell:
         self.debug = False
         #: Settings given as options of the command, by key.
         self.options: dict[str, Value] = {}
+        self._zone: Zone | None = None
 
     def reset(self) -> None:
         """Forget everything; for programs that run several commands in one process."""
@@ -54,6 +56,13 @@ class Shell:
         from kitestring.app.home.config import load
 
         return load(Path(self.data_dir) if self.data_dir else None, options=self.options)
+
+    @property
+    def zone(self) -> Zone:
+        """The owner's time zone, read once."""
+        if self._zone is None:
+            self._zone = self.config.zone
+        return self._zone
 
     @property
     def home(self) -> DataDir:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, wallet_options
-from kitestring.app.cli.columns import Column, fitted
+from kitestring.app.cli.columns import Column, fitted, times
 from kitestring.app.cli.shell import Shell, common, person_looks
-from kitestring.app.cli.values import PastType, Whole, amount, short_key, when
+from kitestring.app.cli.values import PastType, Whole, amount, owners_zone, short_key, when
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _OWN: Final = {
 )  # fmt: skip
 @click.option(
     "--since", type=PastType(), default=0, metavar="WHEN",
-    help="Those made since then: 24h, 30d, a day such as 2026-11-30 (UTC), or Unix seconds.",
+    help="Those made since then: 24h, 30d, a day such as 2026-11-30 (in your `zone`), or Unix seconds.",
 )  # fmt: skip
 @click.option(
     "--until", type=PastType(whole_day=True), default=0, metavar="WHEN",
@@ -56,7 +56,7 @@ _OWN: Final = {
 @click.option(
     "--search", default="", metavar="TEXT",
     help="Those with this text in their description, in what the payer has told, or in why they failed. The newest "
-    "10,000 are looked through at once.",
+    "5,000 are looked through at once.",
 )  # fmt: skip
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV: all that match, or --limit of them; amounts in msat.")
 @wallet_options("Those of this wallet")
@@ -103,7 +103,7 @@ def command(
 def _show(shell: Shell, page: dict[str, Any]) -> None:
     result = shell.read("transactions", page)
     rows = result["transactions"]
-    shell.show(result, fitted(rows, COLUMNS) if rows else _none(result, page))
+    shell.show(result, fitted(rows, (_when(rows), *COLUMNS)) if rows else _none(result, page))
     if result["searched_back_to_at"] is not None:
         shell.note(
             f"not all was looked through, only back to {when(result['searched_back_to_at'])}; to go on:"
@@ -131,7 +131,11 @@ _UNPAID_TOO: Final = "--unpaid lists those too that are open, failed or expired"
 def show_wallet(shell: Shell, result: dict[str, Any]) -> None:
     """Show the list of a wallet, which has no accounts of ours."""
     rows = result["transactions"]
-    shell.show(result, fitted(rows, OF_WALLET) if rows else "the wallet lists no such transactions")
+    shell.show(result, fitted(rows, (_when(rows), *OF_WALLET)) if rows else "the wallet lists no such transactions")
+
+
+def _when(rows: list[dict[str, Any]]) -> Column:
+    return times("when", lambda row: row["settled_at"] or row["created_at"], rows)
 
 
 def _amount(row: dict[str, Any]) -> str:
@@ -176,7 +180,6 @@ def _account(row: dict[str, Any]) -> str:
 
 #: On a narrow terminal the direction goes first, which the sign of the amount tells too.
 _MONEY: Final = (
-    Column("when", lambda row: when(row["settled_at"] or row["created_at"])),
     Column("", lambda row: "in" if row["type"] == "incoming" else "out", rank=8),
     Column("amount ", _amount),
     Column("fee ", _fee, rank=3),
@@ -221,7 +224,8 @@ def _write_csv(shell: Shell, page: dict[str, Any], *, everything: bool) -> None:
 
 def _csv_cell(name: str, value: str | int | None) -> str | int | None:
     if name.endswith("_at") and isinstance(value, int):
-        from datetime import UTC, datetime
+        from datetime import datetime, timedelta, timezone
 
-        return datetime.fromtimestamp(value, UTC).isoformat()
+        offset = timezone(timedelta(seconds=owners_zone().offset_s(value)))
+        return datetime.fromtimestamp(value, offset).isoformat()
     return value

@@ -7,12 +7,15 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 import click
 
 from kitestring.base.money import MAX_WHOLE, MSAT_PER_SAT
 from kitestring.base.text import MAX_LINE_CHARS, clean
+
+if TYPE_CHECKING:
+    from kitestring.base.zones import Zone
 
 #: The largest amount whose millisatoshis JSON carries exactly: about 90,000 bitcoin.
 MAX_TYPED_SATS: Final = MAX_WHOLE // MSAT_PER_SAT
@@ -179,7 +182,7 @@ class Moment(NamedTuple):
 
 
 class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``30d`` from now (min, h, d, w), or a day ``2027-01-31`` (its beginning in UTC)."""
+    """``30d`` from now (min, h, d, w), or a day ``2027-01-31`` (its beginning in the owner's time zone)."""
 
     name = "time"
 
@@ -194,10 +197,8 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
                 most = f"{MAX_EXPIRY_S // _UNITS_S['d']}d"
                 raise click.BadParameter(f"{value!r} is too long: at most {most}, or leave it out", ctx, param)
             return Moment(None, length_s)
-        import calendar
-
         try:
-            return Moment(calendar.timegm(time.strptime(str(value), "%Y-%m-%d")), None)
+            return Moment(_day(str(value))[0], None)
         except ValueError as error:
             raise click.BadParameter(
                 f"{value!r} is no time; write 12h, 30d, 52w, 90min or a day such as 2027-01-31", ctx, param
@@ -205,8 +206,8 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
 
 class PastType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``24h`` ago (min, h, d, w), a day ``2026-11-30`` (UTC; its end with ``whole_day``), or Unix seconds, as which it
-    is read."""
+    """``24h`` ago (min, h, d, w), a day ``2026-11-30`` in the owner's time zone (its end with ``whole_day``), or Unix
+    seconds, as which it is read."""
 
     name = "time"
 
@@ -222,17 +223,15 @@ class PastType(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
         length_s = _length_s(text)
         if length_s:
             return max(0, int(time.time()) - length_s)
-        import calendar
-
         try:
-            begin = calendar.timegm(time.strptime(text, "%Y-%m-%d"))
+            begin, after = _day(text)
         except ValueError as error:
             raise click.BadParameter(
                 f"{value!r} is no time; write 24h, 30d, 52w, 90min, a day such as 2026-11-30, or Unix seconds",
                 ctx,
                 param,
             ) from error
-        return max(0, begin + _UNITS_S["d"] - 1 if self._whole_day else begin)
+        return max(0, after - 1 if self._whole_day else begin)
 
 
 def _length_s(text: str) -> int:
@@ -278,9 +277,35 @@ def amount(amount_msat: int | None) -> str:
     return "–" if amount_msat is None else str(Msat(amount_msat))
 
 
+def owners_zone() -> Zone:
+    """The time zone that is set, UTC outside of a command. Raises KitestringError for settings that cannot be read."""
+    from kitestring.app.cli.shell import Shell
+
+    context = click.get_current_context(silent=True)
+    shell = None if context is None else context.find_object(Shell)
+    if shell is None:
+        from kitestring.base.zones import UTC
+
+        return UTC
+    return shell.zone
+
+
 def when(seconds: int | None) -> str:
-    """Local time, to the minute."""
-    return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    """The time in the owner's zone, to the minute: ``2026-11-30 16:20 UTC``."""
+    if seconds is None:
+        return "–"
+    from kitestring.policy.calendar import time_text
+
+    return time_text(seconds, owners_zone())
+
+
+def _day(text: str) -> tuple[int, int]:
+    """The first second of the day ``2026-11-30`` in the owner's zone, and that of the next one. Raises ValueError."""
+    import calendar
+
+    local_s = calendar.timegm(time.strptime(text, "%Y-%m-%d"))
+    zone = owners_zone()
+    return zone.first_moment(local_s), zone.first_moment(local_s + _UNITS_S["d"])
 
 
 def budget(

@@ -72,7 +72,7 @@ class Host:
         self._relays: Final = found
         self._home: Final = DataDir(path.parent, path.parent, store=path)
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
-        self._config: Final = Config(path.parent, node_url=node, relays=self._relays, budget_zone=load_zone(zone).name)
+        self._config: Final = Config(path.parent, node_url=node, relays=self._relays, zone_name=load_zone(zone).name)
         self._grace_s: Final = grace_s
         self._clock: Final[Clock] = clock or SystemClock()
         node_of(self._config, path.parent, self._clock, os.urandom)  # what cannot be opened is said here

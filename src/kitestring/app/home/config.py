@@ -296,12 +296,13 @@ class Config:
     enroll: EnrollTerms = field(default_factory=EnrollTerms)
     exchange: RateSettings = field(default_factory=RateSettings)
     beacon: BeaconSettings = field(default_factory=BeaconSettings)
-    budget_zone: str = setting(
-        "budgets.zone",
+    zone_name: str = setting(
+        "zone",
         ZONE,
         UTC.name,
-        "The time zone by whose calendar budgets renew: a day begins at its midnight. A budget that has begun keeps its"
-        " period when this is changed.",
+        "Your time zone: times are shown in it, a day that is typed is a day there, and calendar budgets renew at its "
+        "midnight. A budget that has begun keeps its period when this is changed.",
+        variables=("KITESTRING_ZONE",),
     )
     ledger_cache_mib: int = setting(
         "ledger.cache_mib",
@@ -354,8 +355,8 @@ class Config:
 
     @property
     def zone(self) -> Zone:
-        """The time zone of budgets as one value."""
-        return load_zone(self.budget_zone)
+        """The owner's time zone as one value."""
+        return load_zone(self.zone_name)
 
     @property
     def features(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     until: UnixTime = 0
     direction: Literal["", "incoming", "outgoing"] = ""
     unpaid: bool = False
-    states: Annotated[tuple[StateWord, ...], Meta(max_length=len(BookState))] = ()
+    states: Annotated[list[StateWord], Meta(max_length=len(BookState))] = []
     account: Annotated[str, Meta(max_length=64)] = ""
     connection: Annotated[str, Meta(max_length=64)] = ""
     offer: Annotated[str, Meta(max_length=64)] = ""

@@ -14,8 +14,8 @@ from kitestring.ledger import rows
 from kitestring.ledger.sqlite.reads.statements import Statements
 
 #: Entries that are looked at for one page, where no index has just those that are wanted. So a page costs the same
-#: (about twenty milliseconds at most) however large the books are.
-SCAN_LIMIT: Final = 10_000
+#: (some twenty milliseconds, where words are looked for and none is found) however large the books are.
+SCAN_LIMIT: Final = 5_000
 #: As many entries are counted, in some milliseconds.
 BOOK_COUNT_LIMIT: Final = 10_000
 #: Entries of one payment hash that are shown: its invoice, the payment that holds it, and the newest that failed.
