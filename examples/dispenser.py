@@ -8,7 +8,7 @@ import sys
 
 import segno
 
-from kitestring import DebitCode, Service, SessionCode, sat
+from kitestring import DebitCode, KitestringError, Service, SessionCode, sat
 
 PORTION, MINUTES = sat(50), 5
 
@@ -40,4 +40,10 @@ async def main(relay: str, how_many: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:3])))
+    if len(sys.argv) not in {2, 3}:
+        print("usage: python examples/dispenser.py RELAY [HOW_MANY]", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:3])))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

@@ -8,7 +8,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from kitestring import OfferTerms, manage_offers
+from kitestring import KitestringError, OfferTerms, manage_offers
 
 
 def goods() -> dict[str, OfferTerms]:
@@ -33,4 +33,10 @@ async def main(nmanage: str, relay: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    if len(sys.argv) != 3:
+        print("usage: python examples/marketplace.py NMANAGE RELAY", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(main(sys.argv[1], sys.argv[2]))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

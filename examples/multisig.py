@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import sys
 
-from kitestring import Wallet
+from kitestring import KitestringError, Wallet
 
 
 def script_hash(keys: list[str], needed: int) -> str:
@@ -31,4 +31,10 @@ async def main(uri: str, name: str, cosigners: int, key: str) -> str:
 
 
 if __name__ == "__main__":
-    print(asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])))
+    if len(sys.argv) != 5:
+        print("usage: python examples/multisig.py URI ROUND COSIGNERS KEY", file=sys.stderr)
+        sys.exit(2)
+    try:
+        print(asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

@@ -1,9 +1,12 @@
-"""Ask for 210 sats, then pay 50 sats to an offer: ``python examples/pay.py WALLET_URI NOFFER``."""
+"""Ask for 210 sats, then pay 50 sats to an offer: ``python examples/pay.py WALLET_URI NOFFER``.
+
+WALLET_URI is a link of ``kitestring connect``, NOFFER the code of the card.
+"""
 
 import asyncio
 import sys
 
-from kitestring import Wallet, sat
+from kitestring import KitestringError, Wallet, sat
 
 
 async def main(uri: str, offer: str) -> None:
@@ -15,4 +18,10 @@ async def main(uri: str, offer: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    if len(sys.argv) != 3:
+        print("usage: python examples/pay.py WALLET_URI NOFFER", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(main(sys.argv[1], sys.argv[2]))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

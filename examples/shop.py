@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from kitestring import Wallet, sat
+from kitestring import KitestringError, Wallet, sat
 
 PLACE, NEW = Path("shop.position"), Path("shop.position.new")
 
@@ -32,4 +32,10 @@ async def main(uri: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    if len(sys.argv) != 2:
+        print("usage: python examples/shop.py WALLET_URI", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(main(sys.argv[1]))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

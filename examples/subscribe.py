@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from kitestring import Wallet, sat
+from kitestring import KitestringError, Wallet, sat
 
 
 async def main(uri: str, ndebit: str, once: bool) -> None:
@@ -15,4 +15,10 @@ async def main(uri: str, ndebit: str, once: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], "--once" in sys.argv))
+    if len(sys.argv) not in {3, 4}:
+        print("usage: python examples/subscribe.py WALLET_URI NDEBIT [--once]", file=sys.stderr)
+        sys.exit(2)
+    try:
+        asyncio.run(main(sys.argv[1], sys.argv[2], "--once" in sys.argv))
+    except KitestringError as error:
+        sys.exit(f"error: {error}")

@@ -24,6 +24,11 @@ from kitestring import Wallet, Service, Budget, sat
 
 Everything below is public and typed. Amounts are `Msat`: write `sat(210)`. What is `async` is awaited.
 A `Wallet` pays and is paid; a `Service` lets others do so.
+
+A program without asyncio writes `from kitestring.blocking import Wallet, Service`: the same names with the same
+arguments, and nothing is awaited. What is an async iterator here is a plain one there. Several threads may use one
+object. [How to use it](../how-to/use-it-from-python.md) goes through all of it.
+
 Whole programs: [`examples/pay.py`](../../examples/pay.py), [`examples/serve.py`](../../examples/serve.py),
 [`examples/shop.py`](../../examples/shop.py), [`examples/subscribe.py`](../../examples/subscribe.py),
 [`examples/dispenser.py`](../../examples/dispenser.py), [`examples/marketplace.py`](../../examples/marketplace.py) and

@@ -45,6 +45,7 @@ FLOORS: Final[Mapping[str, str]] = {
     "demo_words": "What an event of the demonstration says, in one line.",
     "doctor": "`kitestring doctor`: each check is one line.",
     "bench": "`RunningService`: a service for the tests of other programs; `kitestring.testing` makes fixtures of it.",
+    "blocking": "`kitestring.blocking`: `Wallet` and `Service` for programs without asyncio, in a thread.",
     "doors": "Ways to the owner's commands. Today there is one: HTTP on a Unix socket in the data directory.",
     "embedded": "`Service`: the same service inside a program of yours.",
     "card": "What `up` shows when it has started.",

@@ -75,6 +75,12 @@ async def test_a_connection_is_listed_changed_and_ended_whether_the_service_runs
     assert await service.grants() == []
 
 
+async def test_what_nobody_has_limited_is_limited_and_none_is_no_limit(service: Service) -> None:
+    await service.add_grant("agent")
+    await service.add_grant("owner's own", budget=None)
+    assert [one.budgets for one in await service.grants()] == [(Budget.daily(sat(10_000)),), ()]
+
+
 async def test_another_value_is_refused_and_the_refusal_says_which(service: Service) -> None:
     await service.add_grant("agent", budget=Budget.daily(sat(100)))
     with pytest.raises(KitestringError, match="another budget") as refused:

@@ -156,7 +156,7 @@ class Host:
     @property
     def _running(self) -> Core:
         if self._core is None:
-            raise KitestringError(Reason.UNAVAILABLE, "the service is not running: use `async with service`")
+            raise KitestringError(Reason.UNAVAILABLE, "the service is not running: use it inside of `async with`")
         return self._core
 
     async def _ask(self, name: str, params: Mapping[str, object], key: str = "") -> Result:
