@@ -1,4 +1,4 @@
-"""Pay an offer again and again: ``python examples/tipper.py WALLET_URI NOFFER SATS TIMES [SECONDS]``."""
+"""Pay an offer several times: ``python examples/tipper.py WALLET_URI NOFFER SATS TIMES``."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import sys
 from kitestring import KitestringError, Reason, Wallet, sat
 
 
-async def main(uri: str, offer: str, sats: int, times: int, pause_s: int) -> None:
+async def main(uri: str, offer: str, sats: int, times: int) -> None:
     async with Wallet.open(uri) as wallet:
         for number in range(times):
             try:
@@ -17,14 +17,13 @@ async def main(uri: str, offer: str, sats: int, times: int, pause_s: int) -> Non
                     raise
                 # It may still be paid: another tip is another payment, so this one is not tried again.
                 print(f"tip {number + 1}: {error}", flush=True)
-            await asyncio.sleep(pause_s if number + 1 < times else 0)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in {5, 6} or not all(number.isdecimal() for number in sys.argv[3:]):
-        print("usage: python examples/tipper.py WALLET_URI NOFFER SATS TIMES [SECONDS]", file=sys.stderr)
+    if len(sys.argv) != 5 or not all(number.isdecimal() for number in sys.argv[3:]):
+        print("usage: python examples/tipper.py WALLET_URI NOFFER SATS TIMES", file=sys.stderr)
         sys.exit(2)
     try:
-        asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int([*sys.argv, "10"][5])))
+        asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
     except KitestringError as error:
         sys.exit(f"error: {error}")
