@@ -40,7 +40,7 @@ def test_an_error_tells_its_own_words_and_its_details() -> None:
 def test_scripts_can_rely_on_the_exit_codes() -> None:
     assert {code.name: code.value for code in Exit} == {
         "OK": 0, "INTERNAL": 1, "USAGE": 2, "PAYMENT_FAILED": 3, "UNAVAILABLE": 4, "REFUSED": 5, "RATE_LIMITED": 6,
-        "PENDING": 7,
+        "PENDING": 7, "INTERRUPTED": 130,
     }  # fmt: skip
 
 

@@ -56,6 +56,8 @@ class Exit(int, Enum):
     REFUSED = 5
     RATE_LIMITED = 6
     PENDING = 7
+    #: What a shell reports for a program that Ctrl-C has ended.
+    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

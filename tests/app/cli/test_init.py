@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kitestring.app.home.config import load
 from kitestring.app.home.manual import commented_toml
-from tests.kit.app.console import kitestring
+from tests.kit.app.console import Service, kitestring
 from tests.kit.changed import replace
 
 
@@ -23,6 +23,13 @@ def test_init_writes_the_settings_once(tmp_path: Path) -> None:
 def test_the_settings_that_are_written_are_the_defaults_in_words(tmp_path: Path) -> None:
     told = kitestring("init", "--data-dir", str(tmp_path))
     written = tmp_path / "kitestring.toml"
-    assert told.stdout == f"wrote {written}\nnow: kitestring up\n"
+    assert told.stdout == f"wrote {written}\nnow: `kitestring --data-dir {tmp_path} up`\n"
     assert written.read_text() == commented_toml()
     assert replace(load(tmp_path), data_dir=None) == replace(load(tmp_path / "nowhere"), data_dir=None)
+
+
+def test_beside_a_running_service_it_says_that_a_restart_is_needed(service: Service) -> None:
+    told = service.run("init")
+    written = service.home / "kitestring.toml"
+    assert told.stdout == f"wrote {written}\nthe running service reads it at its next start: restart it\n"
+    written.unlink()

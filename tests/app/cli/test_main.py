@@ -113,6 +113,8 @@ def test_the_version_is_told() -> None:
         (["--data-dir", "/dev/null", "balance"], 2, "/dev/null is not a directory; name another one with --data-dir"),
         (["--data-dir", "/dev/null", "connect", "x"], 2, "/dev/null is not a directory; name another one"),
         (["--data-dir", "/dev/null", "audit"], 2, "/dev/null is not a directory; name another one"),
+        (["--data-dir", "", "balance"], 2, "--data-dir is empty: name a directory, or leave the option out"),
+        (["balance", "--data-dir", ""], 2, "--data-dir is empty: name a directory, or leave the option out"),
         (["pay", "x"], 2, "the target cannot be read: this is no invoice, offer"),
         (["pay", ""], 2, "the target cannot be read: this is no invoice, offer"),
         (["pay", "-"], 2, "the target cannot be read: this is no invoice, offer"),

@@ -19,6 +19,7 @@ from kitestring.app.cli.up import card_json, card_text
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service.kept_relays import KeptRelay
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.app.answers import hold_one
 from tests.kit.app.console import Service
 from tests.kit.changed import replace
 
@@ -90,6 +91,7 @@ def closed(taken: int) -> int:
 
 def test_the_card_is_one_line_of_json(service: Service) -> None:
     card = service.card
+    hold_one("up", card)
     assert list(card) == [
         "relay", "relays", "service_pubkey", "noffer", "ndebit", "network", "node", "nwc_uri", "socket", "unused",
         "missing_on", "old_relays",

@@ -15,6 +15,7 @@ def command(shell: Shell) -> None:
 
     Not needed to start: `kitestring up` works without one. An existing file is left as it is.
     """
+    from kitestring.app.doors.unix_client import ControlClient
     from kitestring.app.home.datadir import write_whole
     from kitestring.app.home.manual import commented_toml
 
@@ -23,4 +24,6 @@ def command(shell: Shell) -> None:
     if home.config_file.exists():
         raise KitestringError(Reason.ALREADY_USED, f"{home.config_file} exists already: edit it, or move it away first")
     write_whole(home.config_file, commented_toml().encode())  # for its owner alone: a node's address is a secret
-    shell.show({"file": str(home.config_file)}, f"wrote {home.config_file}\nnow: kitestring up")
+    is_running = ControlClient(home).is_running()
+    then = "the running service reads it at its next start: restart it" if is_running else "now: `kitestring up`"
+    shell.show({"file": str(home.config_file)}, f"wrote {home.config_file}\n{then}")

@@ -45,8 +45,6 @@ _GROUPS: Final = {word: summary for word, summary in GROUPS.items() if " " not i
 SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **_GROUPS, **_AFTER}
 #: The longest of our own sentences have about 400 characters.
 MAX_SENTENCE_CHARS: Final = 4_000
-#: The exit code that a shell reports for a program ended by Ctrl-C.
-INTERRUPTED: Final = 130
 
 #: Refusals of the system in plain words; {} is where it happened.
 _OF_THE_SYSTEM: Final[Mapping[int, str]] = {
@@ -153,7 +151,7 @@ def _full_disk(error: BaseException) -> KitestringError | None:
 @singledispatch
 def _explain(_error: BaseException) -> _Told:
     """Explain a failure by its class; this is the one of Ctrl-C."""
-    return _Told(INTERRUPTED, "interrupted", "interrupted")
+    return _Told(Exit.INTERRUPTED, "interrupted", "interrupted")
 
 
 @_explain.register(KitestringError)  # named here: reading it from the annotation would slow every start

@@ -22,6 +22,7 @@ _MEANINGS = {
     Exit.REFUSED: "not permitted, or beyond a budget",
     Exit.RATE_LIMITED: "too many requests; try again later",
     Exit.PENDING: "still under way; nothing is known to have failed",
+    Exit.INTERRUPTED: "ended by Ctrl-C; what the service was asked to do it may still do",
 }
 
 

@@ -62,7 +62,11 @@ class UpJson(AnswerJson):
     service_pubkey: ServicePubkey
     noffer: Annotated[str | None, says("The code of its first offer.")]
     ndebit: Annotated[str | None, says("The code of its first debit pointer.")]
-    nwc_uri: Annotated[str | None, says("The secret link of the first connection, at the very first start alone.")]
+    network: Annotated[str | None, says("The network of a real node; null in a sandbox.")]
+    node: Annotated[str | None, says("What a real node calls itself; null in a sandbox, or where it does not say.")]
+    nwc_uri: Annotated[
+        str | None, says("The secret link of the first connection: at the very first start, and on a terminal alone.")
+    ]
     socket: Annotated[str, says("The socket of its owner.")]
     unused: Annotated[str | None, says("The name of the first connection, as long as nobody has used its link.")]
     missing_on: Annotated[dict[str, str], says("Relays that do not carry that connection yet, with their words.")]

@@ -271,12 +271,19 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return keep
 
 
+def _keep_data_dir(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value == "":  # a script's empty variable must not mean the usual directory
+        raise click.BadParameter("--data-dir is empty: name a directory, or leave the option out", ctx, param)
+    kept: str | None = _keep("data_dir")(ctx, param, value)
+    return kept
+
+
 data_dir_option = click.option(
     "--data-dir",
     metavar="DIR",
     expose_value=False,
     is_eager=True,
-    callback=_keep("data_dir"),
+    callback=_keep_data_dir,
     help="The data directory [environment: KITESTRING_DATA_DIR].",
 )
 json_option = click.option(
