@@ -31,7 +31,7 @@ async def test_money_of_an_account_is_moved_and_taken_back_and_one_key_does_it_o
             assert await service.fund(alice, sat(500), key="wages-of-May") == sat(500)
         assert await service.transfer(alice, bob, sat(200)) == sat(200)
         assert await service.withdraw("bob", sat(50)) == sat(50)
-        with pytest.raises(KitestringError, match="bob has 150 sat; 150 sat can be moved") as refused:
+        with pytest.raises(KitestringError, match="bob has 150 sat, and no more can be moved") as refused:
             await service.withdraw(bob, sat(151))
         assert refused.value.details["remaining_msat"] == 150_000
     assert await service.withdraw("alice") == sat(300)

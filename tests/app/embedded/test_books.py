@@ -29,6 +29,8 @@ async def test_transactions_are_listed_whether_the_service_runs_or_not(service: 
     both = await service.transactions(unpaid=True, account="owner")
     assert {one.payment_hash for one in both} == {sent.payment_hash, invoice.payment_hash}
     assert await service.transactions(direction="incoming") == ()
+    with pytest.raises(KitestringError, match="there is no account 'alice'"):
+        await service.transactions(account="alice")
     for wrong in ({"limit": 0}, {"direction": "sideways"}):
         with pytest.raises(KitestringError, match="limit is from 1 to 1000"):
             await service.transactions(**wrong)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 from kitestring.app.embedded.events import ServiceEvents, stop, tell_paid
 from kitestring.app.embedded.host import Host, Office
 from kitestring.app.embedded.values import words
+from kitestring.app.owner.accounts import find_account
 from kitestring.app.service.core import Core
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
@@ -52,7 +53,8 @@ class Bookkeeping(Host):
         )  # fmt: skip
 
         async def listed(office: Office) -> tuple[Transaction, ...]:
-            return tuple(await office.desk.store.transactions(Scope(account_id=account), query))
+            account_id = (await find_account(office.desk, account)).account_id if account else ""
+            return tuple(await office.desk.store.transactions(Scope(account_id=account_id), query))
 
         return await self._at_office(listed)
 
