@@ -108,8 +108,8 @@ class World:
         self.chance = random.Random(seed)
         self.seed = seed
         limits = TAXED if seed % 3 == 0 else Limits()
-        rates, nwc = RequestLimits(10_000, 10_000), NwcSettings(legacy_methods=True)
-        self.house = House(root, rates=rates, nwc=nwc, limits=limits)
+        throttling, nwc = RequestLimits(10_000, 10_000), NwcSettings(legacy_methods=True)
+        self.house = House(root, request_limits=throttling, nwc=nwc, limits=limits)
         number = self.chance.choice((0, 1, 1, 2))
         drawn = self.chance.sample(sorted(HAZARDS), number)
         self.hazards = [name for name in drawn if name not in without]
@@ -337,7 +337,7 @@ class World:
                 self.known, "purse", Budget.rolling(Msat(6 * AMOUNT), DAY_S), Budget(Msat(9 * AMOUNT), budget_id=1)
             )
         if "low rates" in self.hazards:
-            self.house.settings["rates"] = RequestLimits(10_000, 1)
+            self.house.settings["request_limits"] = RequestLimits(10_000, 1)
         works = (self.pays(), self.sells(), self.takes(), self.sends(), self.bundles(), self.holds())
         clients = [asyncio.create_task(work) for work in works]
         try:
