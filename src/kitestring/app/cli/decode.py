@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 MAX_TEXT_CHARS: Final = 1_000
 
 
+#: Kinds of text that hold nothing to explain, or that kitestring knows by name alone.
+_UNREAD: Final = {
+    "bolt12": "this is a BOLT12 offer, which kitestring does not read yet; a CLINK offer begins with noffer1",
+    "address": "this is an address: what it leads to is only known by asking; `kitestring pay ADDRESS` does",
+    "lnurl": "this is an LNURL, which kitestring does not read yet",
+    "url": "this is a web address, and no code",
+}
+_NOT_READ: Final = "kitestring knows the kind of this text by its beginning alone, and does not read it"
 #: The words of the protocol, and what they mean to a payer.
 _PRICES: Final = {
     "fixed": "the price stands in the code",
@@ -49,9 +57,7 @@ def explain(code: str) -> Result:
     kind, text = classify(code)
     reader = _READERS.get(kind.value)
     if reader is None:
-        raise KitestringError(
-            Reason.UNSUPPORTED, f"this is of the kind {kind.value}, which kitestring does not read yet"
-        )
+        raise KitestringError(Reason.UNSUPPORTED, _UNREAD.get(kind.value, _NOT_READ))
     return {"type": kind.value, **{name: _seen(value) for name, value in reader(text).items()}}
 
 

@@ -89,10 +89,9 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in SUMMARIES and not args[0].startswith("-"):
-            from difflib import get_close_matches
+            from kitestring.app.cli.near import no_command
 
-            close = get_close_matches(args[0], SUMMARIES, n=1)
-            ctx.fail(f"there is no command {args[0]!r}{f', did you mean {close[0]}?' if close else ''}")
+            ctx.fail(no_command(args[0], SUMMARIES, path="kitestring"))
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:

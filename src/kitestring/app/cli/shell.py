@@ -215,6 +215,15 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from kitestring.app.cli.near import no_command
+
+            ctx.fail(no_command(args[0], self.commands, path=ctx.command_path))
+        return super().resolve_command(ctx, args)
+
 
 def person_looks() -> bool:
     """Whether standard output is a terminal."""
