@@ -140,7 +140,7 @@ def _end(shell: Shell, world: str, payment_hash: str, *, take: bool) -> None:
 @_world_option
 @common
 def list_(shell: Shell, limit: int, world: str) -> None:
-    """List what others ask for, the newest first, and what became of it."""
+    """List what others ask for, and what became of it."""
     import asyncio
 
     made = asyncio.run(_world(shell, world).invoices(limit))

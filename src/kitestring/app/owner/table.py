@@ -113,7 +113,7 @@ GROUPS: Final = {
     "connection": "One wallet connection: show, edit, pause, rotate.",
     "debit": "Money that others take from you, and you from others.",
     "beacon": "Whether a service works, what it is and who operates it.",
-    "account": "Sub-accounts: create, show, fund, withdraw, transfer, rename, close.",
+    "account": "Sub-accounts: create, show, fund, transfer, close.",
     "manage": "Offers that apps manage for you, and you for others.",
     "transaction": "One payment or invoice: show, resolve.",
     "hold": "Hold invoices: create, settle, cancel, list.",
