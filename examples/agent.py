@@ -17,7 +17,7 @@ async def main(uri: str, invoices: list[str]) -> None:
                     raise
                 print(f"not paid, it is more than the budget has left: {error}")
                 break
-            print(f"paid {receipt.amount} for {receipt.description}, fee {receipt.fee}")
+            print(f"paid {receipt.amount} for {receipt.description or 'an invoice'}, fee {receipt.fee}")
         budget = await wallet.budget()
     if budget is None:
         print("nothing bounds this wallet")

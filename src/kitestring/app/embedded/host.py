@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -173,11 +173,10 @@ class Host:
         instead = "await add_grant(), add_offer(), add_pointer() or add_account()"
         if self._core is not None:
             raise KitestringError(Reason.MALFORMED, f"the service is running: {instead}")
-        try:
+        with suppress(RuntimeError):
             asyncio.get_running_loop()
-        except RuntimeError:
-            return self._stopped(lambda office: office.run(name, params))
-        raise KitestringError(Reason.MALFORMED, f"this would make a coroutine wait: {instead}")
+            raise KitestringError(Reason.MALFORMED, f"this would make a coroutine wait: {instead}")
+        return self._stopped(lambda office: office.run(name, params))
 
     def _stopped(self, work: Callable[[Office], Awaitable[T]]) -> T:
         async def done() -> T:
