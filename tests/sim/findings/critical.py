@@ -67,7 +67,7 @@ def _not_paid(house: House, payment_hash: str) -> None:
 
 async def refused_by_rate_then_restarted(house: House) -> None:
     """A request over the rate is told so; the service starts again, and the relay shows the request again."""
-    house.settings["rates"] = RequestLimits(payments_per_min=1)
+    house.settings["request_limits"] = RequestLimits(payments_per_min=1)
     (first, _), (second, payment_hash) = bill(house), bill(house)
     async with house.service() as service:
         app = await ready(service)
