@@ -16,6 +16,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.logs import ACTIVITY, set_up
 from kitestring.app.home.process_limits import set_process_limits
 from kitestring.app.home.signals import asked_to_stop
+from kitestring.app.home.systemd import READY, STOPPING, notify
 from kitestring.app.owner.activity import ActivityReaders, LogLines
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
@@ -45,7 +46,9 @@ async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) ->
         async with serving(config, home) as card:
             breaking_off.cancel()
             show(card)
+            notify(READY, config.environment)
             await stop.wait()
+            notify(STOPPING, config.environment)
             activity.info("stopping: payments under way have %.0f s, the rest goes on at the next start", GRACE_S)
     except asyncio.CancelledError:
         if not stop.is_set():

@@ -109,6 +109,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "backup": ("kitestring backup copy",),
     "restore": ("kitestring restore copy",),
     "doctor": ("kitestring doctor",),
+    "service-file": ("kitestring service-file",),
     "sandbox pay": ("kitestring sandbox pay noffer1… 21",),
     "sandbox invoice": ("kitestring sandbox invoice 50", "kitestring sandbox invoice 50 --hold"),
     "sandbox settle": ("kitestring sandbox settle ab12…ef",),

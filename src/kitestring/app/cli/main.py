@@ -37,6 +37,7 @@ _AFTER: Final[Mapping[str, str]] = {
     "backup": "Copy key, settings and ledger, also while the service runs.",
     "restore": "Put a backup back.",
     "doctor": "Check that everything is in order.",
+    "service-file": "Print a hardened systemd unit.",
     "sandbox": "The outside world of a sandbox, and what goes wrong.",
 }
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}

@@ -85,6 +85,13 @@ class DirectoryJson(AnswerJson):
     directory: Annotated[str, says("Its path.")]
 
 
+class ServiceFileJson(AnswerJson):
+    """The unit by which systemd runs the service."""
+
+    unit: Annotated[str, says("The text of the unit.")]
+    path: Annotated[str, says("Where systemd looks for it.")]
+
+
 class RestoredJson(AnswerJson):
     """A backup that was put back."""
 
@@ -431,6 +438,7 @@ ANSWERS: Final[Mapping[str, tuple[Any, ...]]] = {
     "backup": (DirectoryJson,),
     "restore": (RestoredJson,),
     "doctor": (DoctorJson,),
+    "service-file": (ServiceFileJson,),
     "transaction resolve": (ResolvedJson,),
     "sandbox pay": (SandboxPaidJson,),
     "sandbox invoice": (SandboxInvoiceJson,),
