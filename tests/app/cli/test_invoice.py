@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import click
+import pytest
+
 from kitestring.app.cli.invoice import command
 from tests.kit.app.console import Service, run
 
@@ -29,3 +32,16 @@ def test_an_invoice_can_be_piped_and_is_paid_by_somebody_out_there(service: Serv
     assert result.stdout.count("\n") == 1
     assert service.ok("decode", result.stdout)["description"] == "tea"
     assert service.ok("sandbox", "pay", result.stdout.strip())["amount_msat"] == 21_000
+
+
+def test_a_wallet_makes_an_invoice_without_an_amount_and_the_payer_names_it(service: Service) -> None:
+    uri = service.ok("connect", "till without amounts")["nwc_uri"]
+    made = service.ok("invoice", "--wallet", "-", stdin=uri)
+    assert made["amount_msat"] is None
+    assert service.ok("sandbox", "pay", made["bolt11"], "7")["amount_msat"] == 7_000
+    assert service.run("invoice", "--wallet", "-", stdin=uri).stderr.startswith("an invoice for what the payer names, ")
+
+
+def test_the_service_says_what_to_make_instead_of_an_invoice_without_an_amount() -> None:
+    with pytest.raises(click.UsageError, match=r"takes by an offer \(`kitestring offer create LABEL`\)"):
+        run(command)

@@ -48,6 +48,11 @@ def test_a_literal_is_taken_with_a_warning(capsys: pytest.CaptureFixture[str]) -
     assert "can be seen by other programs; use env:NAME, file:PATH or -" in capsys.readouterr().err
 
 
+def test_a_sandbox_has_no_secret_to_warn_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_secret(shell(), "sandbox:///tmp/a.db") == "sandbox:///tmp/a.db"
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

@@ -19,8 +19,9 @@ _PLACES: Final = "env:NAME, file:PATH, - (standard input), or a link"
 _PAID_ONCE: Final = "repeat a payment with the same invoice, which a wallet pays once"
 
 
-def wallet_options(what: str) -> Callable[[Function], Function]:
-    """``--wallet``, of which the help begins with ``what``, and ``--encryption``."""
+def wallet_options(what: str, without: str = "", *, required: bool = False) -> Callable[[Function], Function]:
+    """``--wallet``, of which the help begins with ``what``, and ``--encryption``. ``without`` says who is asked without
+    it; it is ``required`` where nobody is."""
 
     def add(function: Function) -> Function:
         encryption = click.option(
@@ -29,7 +30,8 @@ def wallet_options(what: str) -> Callable[[Function], Function]:
             default="auto",
             help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
         )
-        return click.option("--wallet", metavar="URI", help=f"{what}: {_PLACES}.")(encryption(function))
+        told = f"{what}: {_PLACES}{f' (default: {without})' if without else ''}."
+        return click.option("--wallet", metavar="URI", required=required, help=told)(encryption(function))
 
     return add
 

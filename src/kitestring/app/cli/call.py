@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kitestring.app.cli.at_wallet import wallet_options
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import Whole
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -19,21 +20,12 @@ MAX_TIMEOUT_S = 600
 @click.command("call")
 @click.argument("method")
 @click.argument("params", default="{}", metavar="[PARAMS-JSON]")
-@click.option(
-    "--wallet", metavar="URI", required=True,
-    help="Ask this wallet connection: env:NAME, file:PATH, - (standard input), or a link.",
-)  # fmt: skip
+@wallet_options("Ask this wallet connection", required=True)
 @click.option(
     "--timeout",
     type=Whole(1, MAX_TIMEOUT_S),
     metavar="S",
     help=f"Seconds to wait for the answer, 1 to {MAX_TIMEOUT_S} (default: 15).",
-)
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
 )
 @common
 def command(shell: Shell, method: str, params: str, wallet: str, timeout: int | None, encryption: Encryption) -> None:

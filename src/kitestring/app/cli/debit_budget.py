@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kitestring.app.cli.debits import Recurring, RecurringType, wait_option
+from kitestring.app.cli.given import Code
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import msat
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("budget")
-@click.argument("ndebit")
+@click.argument("ndebit", type=Code())
 @click.argument("budget", type=RecurringType(once=True), metavar="AMOUNT_SAT[/day|week|month]")
 @wait_option
 @common

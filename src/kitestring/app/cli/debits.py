@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from kitestring.app.cli.at_wallet import refuse_encryption, wallet_options
 from kitestring.app.cli.shell import Function, Shell
 from kitestring.app.cli.values import MAX_TYPED_SATS, Whole
 from kitestring.base.errors import KitestringError, Reason
@@ -55,22 +56,7 @@ class RecurringType(click.ParamType):  # type: ignore[type-arg]  # generic in ne
 
 def asking_options(function: Function) -> Function:
     """The options of every command that asks a service."""
-    for option in (
-        click.option(
-            "--encryption",
-            type=click.Choice(["auto", "nip44", "legacy"]),
-            default="auto",
-            help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-        ),
-        click.option(
-            "--wallet",
-            metavar="URI",
-            help="The wallet that is paid: env:NAME, file:PATH, - (standard input), or a link "
-            "(default: the running service).",
-        ),
-    ):
-        function = option(function)
-    return function
+    return wallet_options("The wallet that is paid", "the running service")(function)
 
 
 wait_option: Final[Callable[[Any], Any]] = click.option(
@@ -95,10 +81,7 @@ async def open_debit(
     shell.note_left_out(read_ndebit(ndebit).left_out)  # a wrong code is wrong whether or not the wallet answers
     config = shell.config
     if wallet is None:
-        if encryption != "auto":
-            raise KitestringError(
-                Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet"
-            )
+        refuse_encryption(encryption)
         till = ServiceTill(shell) if paid else None
         yield DebitClient(ndebit, lambda: till, client_net(shell), config.data_dir)
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from kitestring.app.cli.given import Code
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import facts, label, msat, shown
 from kitestring.base.text import clean
@@ -36,12 +37,13 @@ _PRICES: Final = {
 
 
 @click.command("decode")
-@click.argument("code")
+@click.argument("code", type=Code())
 @common
 def command(shell: Shell, code: str) -> None:
     """Explain CODE: a Lightning invoice, a noffer, ndebit or nmanage code, a wallet connection, a Nostr key or pointer.
 
-    Secrets in it are not shown. Nothing is asked over the network.
+    Secrets in it are not shown, but those on a command line can be seen by other programs: name such a CODE by
+    env:NAME, file:PATH, or - for standard input. Nothing is asked over the network.
     """
     result = explain(code)
     meaning = _PRICES.get(str(result.get("price_type")), "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,9 +16,15 @@ from kitestring.base.errors import Exit, KitestringError, Reason
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
 
+#: The ledger books an invoice with what it is for; an offer is paid what its payer names.
+_NO_AMOUNT: Final = (
+    "name AMOUNT_SAT: the service makes invoices with an amount only; what a payer may name it takes by an offer "
+    "(`kitestring offer create LABEL`)"
+)
+
 
 @click.command("invoice")
-@click.argument("amount_sat", type=Sats())
+@click.argument("amount_sat", type=Sats(), required=False)
 @click.option("--description", default="", help="What it is for; the payer sees it.")
 @click.option(
     "--expiry",
@@ -34,10 +40,12 @@ if TYPE_CHECKING:
 @key_option
 @common
 def command(
-    shell: Shell, amount_sat: int, description: str, expiry: int, wait: bool, on_paid: str, account: str,
+    shell: Shell, amount_sat: int | None, description: str, expiry: int, wait: bool, on_paid: str, account: str,
     wallet: str | None, encryption: Encryption, key: str,
 ) -> int:  # fmt: skip
     """Make an invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet.
+
+    A wallet can be asked without an amount: then the payer names it.
 
     With --wait it is shown first, and what became of it is told at its end; with --json that is a second line.
     """
@@ -46,7 +54,8 @@ def command(
         raise KitestringError(Reason.MALFORMED, "--on-paid runs when the invoice is paid: wait for that with --wait")
 
     def show(made: dict[str, Any]) -> None:
-        shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
+        wanted = "what the payer names" if made["amount_msat"] is None else amount(made["amount_msat"])
+        shell.note(f"an invoice for {wanted}, valid until {when(made['expires_at'])}:")
         shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
         if wait:
             shell.note_waiting("waiting until it is paid; Ctrl-C ends the waiting, not the invoice …")
@@ -65,6 +74,8 @@ def command(
     from kitestring.app.owner.params import DEFAULT_WAIT_S
 
     refuse_encryption(encryption)
+    if amount_sat is None:
+        raise click.UsageError(_NO_AMOUNT)
     params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry, "account": account}
 
     def make() -> dict[str, Any]:

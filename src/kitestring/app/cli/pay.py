@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli.agree import Payer, agree_options, pay_if_agreed
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
+from kitestring.app.cli.given import Code
 from kitestring.app.cli.payers import FromService, FromWallet
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import InCurrency, Sats, ToPay, amount, when
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pay")
-@click.argument("target")
+@click.argument("target", type=Code())
 @click.argument("amount_typed", metavar="[AMOUNT]", type=ToPay(), required=False)
 @max_option
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
@@ -45,7 +46,7 @@ def command(
     key: str,
 ) -> None:
     """Pay TARGET: a Lightning invoice, an offer (noffer1…), or the offer that an address (me@example.com) or a Nostr
-    profile (npub1…, nprofile1…) names.
+    profile (npub1…, nprofile1…) names. It may be read from elsewhere: env:NAME, file:PATH, or - for standard input.
 
     AMOUNT is needed where the target names no amount: sats, or a currency as in 4.50EUR, whose worth in sats is shown
     before. Where only the service of an offer knows the price, you are asked on a terminal; elsewhere --max says up to

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kitestring.app.cli.at_wallet import wallet_options
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import Sats, amount, when
 
@@ -15,17 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("receive")
 @click.argument("amount_sat", type=Sats(), required=False)
-@click.option(
-    "--wallet", metavar="URI", required=True,
-    help="To be paid to this wallet: env:NAME, file:PATH, - (standard input), or a link.",
-)  # fmt: skip
+@wallet_options("To be paid to this wallet", required=True)
 @click.option("--description", default="", help="What it is for; the payer sees it.")
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-)
 @common
 def command(shell: Shell, amount_sat: int | None, wallet: str, description: str, encryption: Encryption) -> None:
     """Make a link (BIP-321, bitcoin:?lightning=…) by which anybody can pay AMOUNT_SAT to a wallet.

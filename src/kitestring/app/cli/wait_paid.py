@@ -61,7 +61,7 @@ def _say_how_to_look(shell: Shell, payment_hash: str, stopped: BaseException, wh
 
 
 def at_wallet(
-    shell: Shell, source: str, amount_sat: int, description: str, expiry_s: int, encryption: Encryption,
+    shell: Shell, source: str, amount_sat: int | None, description: str, expiry_s: int, encryption: Encryption,
     show: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:  # fmt: skip
     """The row of an invoice of any wallet that the SDK can open, when it is paid or has expired; ``show`` shows it
@@ -70,10 +70,11 @@ def at_wallet(
     from kitestring.app.cli.wallet_books import show_invoice, show_record
     from kitestring.base.money import sat
 
+    amount = None if amount_sat is None else sat(amount_sat)
     made: list[str] = []
 
     async def waiting(wallet: Wallet) -> dict[str, Any]:
-        invoice = await wallet.invoice(sat(amount_sat), description, expiry_s)
+        invoice = await wallet.invoice(amount, description, expiry_s)
         made.append(invoice.payment_hash)
         show(show_invoice(invoice))
         return show_record(await _settled(wallet, invoice, expiry_s))

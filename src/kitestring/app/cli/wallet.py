@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kitestring.app.cli.given import is_place, read_place
 from kitestring.app.cli.payers import is_sandbox
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
-#: A connection link has a few hundred characters.
-MAX_SECRET_BYTES = 16_384
 #: Seconds between two looks at whether somebody still reads what is watched.
 LOOK_S = 0.5
 #: Seconds for the question whether a wallet has paid an invoice before; it need not answer.
@@ -37,33 +34,18 @@ _NO_WALLET = (
 
 def read_secret(shell: Shell, source: str) -> str:
     """The secret that ``source`` names: ``env:NAME``, ``file:PATH``, ``-``, or a literal (with a warning)."""
-    kind, colon, rest = source.partition(":")
-    if (source and not colon and source != "-") or (kind in {"env", "file"} and not rest):
-        raise KitestringError(Reason.MALFORMED, _NO_WALLET)
-    if kind == "env":
-        text = shell.config.environment.get(rest, "")
-        missing = f"the environment variable {rest} is not set"
-    elif kind == "file":
-        text, missing = _read_file(Path(rest).expanduser()), f"{rest} is empty"
-    elif source == "-":
-        text, missing = sys.stdin.read(MAX_SECRET_BYTES), "there is nothing on standard input"
-    else:
-        shell.note("warning: the link on the command line can be seen by other programs; use env:NAME, file:PATH or -")
-        text, missing = source, "the wallet is empty"
     from kitestring.codec.pasted import tidy
 
-    found = tidy(text)
+    if is_place(source):
+        return read_place(shell, source, "a wallet link")
+    if source and (":" not in source or source in {"env:", "file:"}):
+        raise KitestringError(Reason.MALFORMED, _NO_WALLET)
+    if source and not is_sandbox(source):
+        shell.note("warning: the link on the command line can be seen by other programs; use env:NAME, file:PATH or -")
+    found = tidy(source)
     if not found:
-        raise KitestringError(Reason.MALFORMED, missing)
+        raise KitestringError(Reason.MALFORMED, "the wallet is empty")
     return found
-
-
-def _read_file(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MAX_SECRET_BYTES)
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise KitestringError(Reason.MALFORMED, f"{path} is not a file with a wallet link") from error
 
 
 def pay_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:

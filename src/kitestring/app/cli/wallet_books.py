@@ -24,12 +24,12 @@ _TOLD: Final = (
 
 
 def made_by(
-    shell: Shell, source: str, amount_sat: int, description: str, expiry_s: int, encryption: Encryption
+    shell: Shell, source: str, amount_sat: int | None, description: str, expiry_s: int, encryption: Encryption
 ) -> dict[str, Any]:
-    """An invoice of any wallet that the SDK can open. Raises KitestringError."""
+    """An invoice of any wallet that the SDK can open; without an amount the payer names it. Raises KitestringError."""
     from kitestring.base.money import sat
 
-    amount = sat(amount_sat)
+    amount = None if amount_sat is None else sat(amount_sat)
     return show_invoice(asked(shell, source, encryption, lambda wallet: wallet.invoice(amount, description, expiry_s)))
 
 
