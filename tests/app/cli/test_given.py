@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.cli.given import MAX_GIVEN_BYTES, Code, is_place
+from kitestring.app.cli.given import MAX_GIVEN_BYTES, CodeType, is_place
 from kitestring.base.errors import KitestringError, Reason
 from tests.kit.app.console import Service, commands, kitestring, run
 from tests.kit.codec.invoices import PAYMENT_HASH, invoice
@@ -17,7 +17,7 @@ TAKEN = {
     (words, argument.name)
     for words, command in commands().items()
     for argument in command.params
-    if isinstance(argument.type, Code)
+    if isinstance(argument.type, CodeType)
 }
 
 

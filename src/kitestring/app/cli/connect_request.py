@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.approvals import HOW, described
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common, key_option
 
 
 @click.command("connect-request")
-@click.argument("link", type=Code())
+@click.argument("link", type=CodeType())
 @key_option
 @common
 def command(shell: Shell, link: str, key: str) -> None:

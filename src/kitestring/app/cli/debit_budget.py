@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kitestring.app.cli.debits import Recurring, RecurringType, wait_option
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import msat
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("budget")
-@click.argument("ndebit", type=Code())
+@click.argument("ndebit", type=CodeType())
 @click.argument("budget", type=RecurringType(once=True), metavar="AMOUNT_SAT[/day|week|month]")
 @wait_option
 @common

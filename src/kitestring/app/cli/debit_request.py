@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kitestring.app.cli.debits import asking_options, wait_option
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
@@ -33,7 +33,7 @@ class PayableType(click.ParamType):  # type: ignore[type-arg]  # generic in newe
 
 
 @click.command("request")
-@click.argument("ndebit", type=Code())
+@click.argument("ndebit", type=CodeType())
 @click.argument("amount_sat", type=PayableType(), metavar="AMOUNT_SAT")
 @click.option("--description", default="", help="What it is for; the owner of the service may see it.")
 @wait_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kitestring.app.cli.debits import Recurring, RecurringType, asking_options
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import amount, when
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("subscribe")
-@click.argument("ndebit", type=Code())
+@click.argument("ndebit", type=CodeType())
 @click.argument("charge", type=RecurringType(once=False), metavar="AMOUNT_SAT/day|week|month")
 @click.option("--name", default="", help="Tells apart subscriptions of the same terms.")
 @click.option("--description", default="", help="What it is for: the words of each invoice.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import facts, label, msat, shown
 from kitestring.base.text import clean
@@ -37,7 +37,7 @@ _PRICES: Final = {
 
 
 @click.command("decode")
-@click.argument("code", type=Code())
+@click.argument("code", type=CodeType())
 @common
 def command(shell: Shell, code: str) -> None:
     """Explain CODE: a Lightning invoice, a noffer, ndebit or nmanage code, a wallet connection, a Nostr key or pointer.

@@ -22,7 +22,7 @@ def is_place(text: str) -> bool:
 
 
 def read_place(shell: Shell, place: str, what: str) -> str:
-    """What is at ``place`` (:func:`is_place`), as it is written there; ``what`` it is, for the sentences. Raises
+    """Read what is at ``place`` (:func:`is_place`), as it is written there; ``what`` it is, for the sentences. Raises
     KitestringError for a place that is missing or empty."""
     from kitestring.codec.pasted import tidy
 
@@ -47,7 +47,7 @@ def _read_file(path: Path, what: str) -> str:
         raise KitestringError(Reason.MALFORMED, f"{path} is not a file with {what}") from error
 
 
-class Code(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+class CodeType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
     """A code as it is typed, or the one at the place that is typed for it."""
 
     name = "code"

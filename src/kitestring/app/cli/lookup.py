@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, wallet_options
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Shell, common
 from kitestring.base.errors import CodecError, KitestringError, Reason
 
@@ -19,7 +19,7 @@ _HASH: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 
 
 @click.command("lookup")
-@click.argument("payment", metavar="HASH", type=Code())
+@click.argument("payment", metavar="HASH", type=CodeType())
 @wallet_options("Ask this wallet")
 @common
 def command(shell: Shell, payment: str, wallet: str | None, encryption: Encryption) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from kitestring.app.cli.debits import MAX_WAIT_S
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Function, Shell, common
 from kitestring.app.cli.values import MAX_TYPED_SATS, Whole, amount, facts, quoted, table
 
@@ -44,7 +44,7 @@ def _fields(function: Function) -> Function:
 
 
 @click.command("create")
-@click.argument("nmanage", type=Code())
+@click.argument("nmanage", type=CodeType())
 @click.argument("label")
 @click.argument("price_sat", type=_price)
 @_fields
@@ -69,7 +69,7 @@ def create(
 
 
 @click.command("update")
-@click.argument("nmanage", type=Code())
+@click.argument("nmanage", type=CodeType())
 @click.argument("offer")
 @click.option("--label", metavar="TEXT", help="Another label.")
 @click.option("--price", "price_sat", type=_price, metavar="SAT", help="Another price; 0 lets the payer name it.")
@@ -105,7 +105,7 @@ def update(
 
 
 @click.command("get")
-@click.argument("nmanage", type=Code())
+@click.argument("nmanage", type=CodeType())
 @click.argument("offer")
 @_wait
 @common
@@ -115,7 +115,7 @@ def get(shell: Shell, nmanage: str, offer: str, wait_s: int | None) -> None:
 
 
 @click.command("list")
-@click.argument("nmanage", type=Code())
+@click.argument("nmanage", type=CodeType())
 @click.option(
     "--limit", type=Whole(1, MAX_ROWS), metavar="N", help=f"How many (at most {MAX_ROWS}, which is the default)."
 )
@@ -145,7 +145,7 @@ def list_(shell: Shell, nmanage: str, limit: int | None, before: str, wait_s: in
 
 
 @click.command("delete")
-@click.argument("nmanage", type=Code())
+@click.argument("nmanage", type=CodeType())
 @click.argument("offer")
 @_wait
 @common

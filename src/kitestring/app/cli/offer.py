@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
 from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, table, when
 
@@ -134,7 +134,7 @@ def list_(shell: Shell) -> None:
 
 
 @command.command("show")
-@click.argument("offer", type=Code())
+@click.argument("offer", type=CodeType())
 @common
 def show(shell: Shell, offer: str) -> None:
     """Show one offer and its code. OFFER is its label, its id or its code, also one from before it has moved."""

@@ -8,7 +8,7 @@ import click
 
 from kitestring.app.cli.agree import Payer, agree_options, pay_if_agreed
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.payers import FromService, FromWallet
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import InCurrency, Sats, ToPay, amount, when
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pay")
-@click.argument("target", type=Code())
+@click.argument("target", type=CodeType())
 @click.argument("amount_typed", metavar="[AMOUNT]", type=ToPay(), required=False)
 @max_option
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")

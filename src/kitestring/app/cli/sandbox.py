@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kitestring.app.cli.given import Code
+from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.pay import show_paid
 from kitestring.app.cli.shell import Group, Shell, common
 from kitestring.app.cli.values import Sats, Whole, amount, table
@@ -36,7 +36,7 @@ def command() -> None:
 
 
 @command.command("pay")
-@click.argument("target", type=Code())
+@click.argument("target", type=CodeType())
 @click.argument("amount_sat", type=Sats(), required=False)
 @max_option
 @data_option
