@@ -43,8 +43,8 @@ _TESTING = """\
 
 #: The names in the order in which they are met. A name that stands nowhere comes last, under its own heading.
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "A wallet": ("Wallet", "Invoice", "PaymentLink", "Receipt", "Transaction", "Direction", "TransactionState",
-                 "WalletBudget", "Period", "Info", "Notifications", "Notification"),
+    "A wallet": ("Wallet", "Invoice", "PaymentLink", "Receipt", "Preview", "Transaction", "Direction",
+                 "TransactionState", "WalletBudget", "Period", "Info", "Notifications", "Notification"),
     "A service": ("Service", "Connection", "ConnectionInfo", "BudgetUse", "OfferCode", "OfferInfo", "AccountInfo",
                   "DebitCode", "SessionCode", "SessionEnd", "ServiceEvents", "ServiceEvent", "KEEP", "Keep"),
     "A sandbox to test with": ("Sandbox", "SandboxInvoice", "SandboxReceipt", "SandboxBooks"),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kitestring.client.beacon import ServiceBeacon
     from kitestring.client.debits import DebitBudget, DebitPaid
     from kitestring.client.manage import OfferManager
+    from kitestring.client.preview import Preview
     from kitestring.codec.beacon import BeaconContent, BeaconFees
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Ndebit, Nmanage, Noffer, Pointer
@@ -87,6 +88,7 @@ _PLACES = {
     "PaymentLink": "kitestring.sdk.results",
     "Period": "kitestring.base.budgets",
     "Pointer": "kitestring.codec.pointers",
+    "Preview": "kitestring.client.preview",
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.results",
     "Sandbox": "kitestring.sdk.sandbox",
@@ -148,6 +150,7 @@ __all__ = [
     "PaymentLink",
     "Period",
     "Pointer",
+    "Preview",
     "Reason",
     "Receipt",
     "Sandbox",

@@ -11,6 +11,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Paid
 from kitestring.codec import bolt11
+from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import bip321_values
 
 
@@ -90,3 +91,11 @@ def link_of(uri: object, amount: Msat | None) -> PaymentLink:
     if found is None or found.amount_msat != amount or not isinstance(uri, str):
         raise KitestringError(Reason.INTERNAL, "the wallet's link is not what was asked for: do not show it to a payer")
     return PaymentLink(uri, invoice_of(found))
+
+
+def own_invoice(text: str) -> Invoice:
+    """Read an invoice of ours. Raises KitestringError(MALFORMED)."""
+    try:
+        return invoice_of(bolt11.decode(tidy(text), recover=False))
+    except CodecError as error:
+        raise KitestringError(Reason.MALFORMED, f"the invoice cannot be read: {error}") from error

@@ -22,11 +22,20 @@ from kitestring.client.payable import Payable, Terms, ask, read
 from kitestring.client.preview import Preview, preview
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
-from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import encode_bip321
 from kitestring.sdk.amounts import digits_of, money, positive
+from kitestring.sdk.many import order_of
 from kitestring.sdk.notifications import Notifications
-from kitestring.sdk.results import Invoice, PaymentLink, Receipt, WalletBudget, invoice_of, link_of, receipt
+from kitestring.sdk.results import (
+    Invoice,
+    PaymentLink,
+    Receipt,
+    WalletBudget,
+    invoice_of,
+    link_of,
+    own_invoice,
+    receipt,
+)
 from kitestring.sdk.source import CallSource, Encryption, PaymentSource, open_source
 from kitestring.sdk.waiting import paid
 from kitestring.transport.clock import SystemClock
@@ -171,7 +180,7 @@ class Wallet:
         after its expiry), when it may still be paid; KitestringError: EXPIRED_INVOICE when nobody can pay it any more,
         UNKNOWN_TARGET for one that is not of this wallet, NOT_PERMITTED where the wallet neither tells nor is asked.
         """
-        wanted = invoice if isinstance(invoice, Invoice) else _own(invoice)
+        wanted = invoice if isinstance(invoice, Invoice) else own_invoice(invoice)
         return await paid(self._source, self._net.clock, wanted.payment_hash, wanted.expires_at, timeout_s)
 
     async def settle(self, preimage: str) -> None:
@@ -267,7 +276,8 @@ class Wallet:
             raise KitestringError(Reason.MALFORMED, f"at most {MAX_MANY} invoices can be paid at once")
         max_fee, wanted = money(max_fee), [(one, None) if isinstance(one, str) else one for one in invoices]
         network = await self._source.network()
-        orders = [self._order(text, positive(amount), max_fee, network) for text, amount in wanted]
+        now = self._net.clock.now()
+        orders = [order_of(text, positive(amount), max_fee, network, now) for text, amount in wanted]
         commands = [order for order in orders if isinstance(order, PayInvoice)]
         ends = iter(await self._source.pay_many(commands, timeout_s))
         told: list[Receipt | KitestringError] = []
@@ -278,22 +288,6 @@ class Wallet:
             elif isinstance(end, KitestringError):
                 told.append(end)
         return tuple(told)
-
-    def _order(
-        self, text: str, amount: Msat | None, max_fee: Msat | None, network: str
-    ) -> PayInvoice | KitestringError:
-        try:
-            invoice = bolt11.decode(tidy(text))
-            command = Payable(invoice, bolt11.amount_to_pay(invoice, amount)).order(max_fee)
-        except CodecError as error:
-            return KitestringError(Reason.MALFORMED, f"the invoice cannot be read: {error}")
-        except KitestringError as error:
-            return error
-        if network and invoice.network != network:
-            return KitestringError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}")
-        if command.expires_at <= self._net.clock.now():
-            return KitestringError(Reason.EXPIRED_INVOICE, "this invoice has expired: ask for a new one")
-        return command
 
     async def keysend(
         self,
@@ -444,11 +438,3 @@ class Wallet:
 
 def _version(nip69: bool) -> Version:
     return "legacy" if nip69 else "tagged"
-
-
-def _own(text: str) -> Invoice:
-    """Read an invoice of ours. Raises KitestringError(MALFORMED)."""
-    try:
-        return invoice_of(bolt11.decode(tidy(text), recover=False))
-    except CodecError as error:
-        raise KitestringError(Reason.MALFORMED, f"the invoice cannot be read: {error}") from error

@@ -67,6 +67,7 @@ class BlockingWallet(Twin):
     settle = Blocks(Wallet.settle)
     cancel = Blocks(Wallet.cancel)
     pay = Blocks(Wallet.pay)
+    preview = Blocks(Wallet.preview)
     pay_many = Blocks(Wallet.pay_many)
     keysend = Blocks(Wallet.keysend)
     debit = Gives(Wallet.debit, BlockingDebitClient)
