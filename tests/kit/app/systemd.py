@@ -87,6 +87,14 @@ class Systemd:
         self._notices.close()
         return code
 
+    def end(self) -> None:
+        """Leave nothing running, whatever became of it."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._child.wait(PATIENCE_S)
+        if self._notices is not None:
+            self._notices.close()
+
     def _hears(self, state: str) -> bool:
         assert self._notices is not None
         with suppress(TimeoutError):
