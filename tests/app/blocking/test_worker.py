@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
@@ -82,3 +83,20 @@ def test_a_worker_that_is_forgotten_ends() -> None:
     gc.collect()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_whoever_is_interrupted_while_waiting_cancels_it() -> None:
+    worker, is_cancelled = Worker(), threading.Event()
+
+    async def interrupts() -> None:
+        try:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.wait(interrupts)
+    assert is_cancelled.wait(20)
+    worker.stop()
