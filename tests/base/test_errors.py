@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.base.errors import TABLE, CodecError, Exit, KitestringError, Reason
+from kitestring.base.errors import TABLE, CodecError, Exit, KitestringError, Reason, in_plain_words
 
 
 def test_every_reason_has_its_row_and_no_row_is_left_over() -> None:
@@ -51,3 +51,18 @@ def test_a_payment_under_way_is_no_failure_to_a_script() -> None:
 
 def test_what_cannot_be_read_is_a_value_error() -> None:
     assert issubclass(CodecError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (OSError("the channel is gone"), "the channel is gone"),
+        (KitestringError(Reason.UNAVAILABLE, "lnd is locked"), "lnd is locked"),
+        (TimeoutError(), "no answer in time"),
+        (KeyError(), "an unexpected failure (KeyError)"),
+    ],
+)
+def test_a_failure_is_told_in_its_own_words_and_by_its_class_only_where_it_has_none(
+    failure: Exception, words: str
+) -> None:
+    assert in_plain_words(failure) == words

@@ -389,7 +389,7 @@ async def test_a_round_of_housekeeping_that_fails_is_followed_by_the_next(
         rig.store.broken = {"ExpireInvoices": [KitestringError(Reason.INTERNAL, "the disk is full")] * 4}
         await rig.clock.sleep(60 + EXPIRY_GRACE_S + 2 * HOUSEKEEPING_S)
         assert await state_of(rig, invoice) == "open"
-        assert "housekeeping stopped early: KitestringError: the disk is full" in caplog.text
+        assert "housekeeping stopped early: the disk is full" in caplog.text
         await rig.clock.sleep(2 * HOUSEKEEPING_S)
         assert await state_of(rig, invoice) == "expired"
 
@@ -413,7 +413,7 @@ async def test_the_log_says_what_broke_the_stream_in_its_own_words(
         await rig.clock.sleep(1)
         life.node.break_streams()
         await rig.clock.sleep(1)
-        assert "the stream of settled invoices broke: ConnectionResetError: the stream broke" in caplog.text
+        assert "the stream of settled invoices broke: the stream broke" in caplog.text
 
 
 @virtual

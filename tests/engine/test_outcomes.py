@@ -94,3 +94,31 @@ def test_the_figures_of_the_fee_are_for_who_has_set_the_limit_and_for_the_owner(
 def test_a_payment_closed_without_proof_is_not_called_failed() -> None:
     assert CLOSED.reason not in REASONS.values()
     assert "do not pay this invoice again" in CLOSED.message
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (
+            Failed("sandbox: this invoice is of another sandbox world", FailureReason.NO_ROUTE),
+            (
+                "no route to the payee was found within the fee limit of 0.1 sat"
+                " (sandbox: this invoice is of another sandbox world)"
+            ),
+        ),
+        (
+            Failed("lnd: FAILURE_REASON_NO_ROUTE", FailureReason.NO_ROUTE),
+            "no route to the payee was found within the fee limit of 0.1 sat",
+        ),
+        (Failed("lnd: \x1b[1mno", FailureReason.OTHER), "the payment failed for good (lnd: [1mno)"),
+        (Failed("lnd: self-payments not allowed", FailureReason.EXPIRED), "the invoice has expired"),
+        (Failed("", FailureReason.OTHER), ""),
+    ],
+)
+def test_the_words_of_the_node_are_for_the_owner_where_the_reason_says_little(failure: Failed, message: str) -> None:
+    of_owner = outcome_for(payment("a", 1_000, 100), failure, request("r", wire=CONTROL_WIRE, command=freeze(PAY)))
+    of_app = outcome_for(payment("a", 1_000, 100), failure, request("r", command=freeze(LIMITED)))
+    assert isinstance(of_owner, Refused)
+    assert isinstance(of_app, Refused)
+    assert of_owner.message == message
+    assert not any(word in of_app.message for word in ("sandbox", "lnd"))

@@ -304,7 +304,7 @@ _MEANINGS: Final[Mapping[type[Exception], tuple[type[Exception], str]]] = {
         "{site.origin} shows another certificate than the one given as cert=",
     ),
     aiohttp.ClientResponseError: (NodeAnswerError, "{site.origin} {site.no_http}"),  # the head of the answer is no HTTP
-    aiohttp.ClientError: (NodeAnswerError, "the answer broke off: {kind}"),
+    aiohttp.ClientError: (NodeAnswerError, "{site.origin} ended the connection in the middle of its answer"),
 }
 
 
@@ -314,9 +314,8 @@ def _told_as_ours(site: Site) -> Iterator[None]:
         yield
     except aiohttp.ClientError as error:
         meaning, sentence = next(_MEANINGS[kind] for kind in type(error).__mro__ if kind in _MEANINGS)
-        kind = type(error).__name__
         why = one_line(trouble(error), MAX_WORDS)
-        raise meaning(sentence.format(site=site, kind=kind, why=why)) from error
+        raise meaning(sentence.format(site=site, why=why)) from error
 
 
 def decode(data: bytes, answer: type[S], node: str) -> S:

@@ -126,5 +126,13 @@ class NotStoredError(KitestringError):
     """The ledger has provably written nothing of it: the disk is full, or another process holds the file."""
 
 
+def in_plain_words(failure: BaseException) -> str:
+    """A failure for logs, for evidence and for the owner: in its own words, and never with the name of its class where
+    it has any."""
+    if isinstance(failure, TimeoutError):
+        return str(failure) or "no answer in time"
+    return str(failure) or f"an unexpected failure ({type(failure).__name__})"
+
+
 class CodecError(ValueError):
     """A string or byte sequence is not what it claims to be. The message is one sentence for people."""

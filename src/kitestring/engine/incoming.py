@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, in_plain_words
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
@@ -77,7 +77,7 @@ class IncomingMoney:
                         delays = iter(LOOK_AGAIN_S)
             except Exception as broken:  # noqa: BLE001 - a broken stream is followed again, whatever broke it
                 cause = broken.exceptions[0] if isinstance(broken, ExceptionGroup) else broken
-                log.warning("the stream of settled invoices broke: %s: %s", type(cause).__name__, cause)
+                log.warning("the stream of settled invoices broke: %s", in_plain_words(cause))
             await self._context.clock.sleep(next(delays, LOOK_AGAIN_S[-1]))
 
     async def _cursor(self) -> bytes:
@@ -116,7 +116,7 @@ class IncomingMoney:
         try:
             return await self._look_at(payment_hash)
         except Exception as failure:  # noqa: BLE001 - it is looked at again, whatever went wrong
-            log.warning("invoice %s: not looked at: %s: %s", payment_hash[:16], type(failure).__name__, failure)
+            log.warning("invoice %s: not looked at: %s", payment_hash[:16], in_plain_words(failure))
             return None
 
     async def _look_at(self, payment_hash: str) -> InvoiceStatus:
@@ -205,7 +205,7 @@ class IncomingMoney:
             try:
                 await self.expire()
             except Exception as failure:  # noqa: BLE001 - housekeeping goes on at the next round
-                log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
+                log.warning("housekeeping stopped early: %s", in_plain_words(failure))
 
     async def expire(self) -> None:
         """Call those invoices expired that the node itself calls ended. What it calls open stays open, whatever our

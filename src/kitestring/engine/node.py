@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError, Reason, in_plain_words
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeBalance, NodeInfo, NodeUnreachableError
 from kitestring.base.payments import (
@@ -63,8 +63,8 @@ async def ask_about(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupA
 
 
 def _unknown(unclear: Exception, payment_hash: str) -> Unknown:
-    log.warning("payment %s: no answer from the node (%s)", payment_hash[:16], type(unclear).__name__)
-    return Unknown(f"{type(unclear).__name__}: {unclear}"[:500])
+    log.warning("payment %s: no answer from the node (%s)", payment_hash[:16], in_plain_words(unclear))
+    return Unknown(in_plain_words(unclear)[:500])
 
 
 def proven(answer: LookupAnswer, payment_hash: str) -> LookupAnswer:
@@ -180,7 +180,7 @@ async def reachable(call: Awaitable[T], limit_s: float = QUESTION_LIMIT_S) -> T:
     except KitestringError:
         raise
     except Exception as failure:
-        log.warning("the node did not answer: %s: %s", type(failure).__name__, failure)
+        words = in_plain_words(failure)[:MAX_WORDS_CHARS]
+        log.warning("the node did not answer: %s", words)
         away = isinstance(failure, NodeUnreachableError | OSError | TimeoutError)
-        words = (str(failure) or type(failure).__name__)[:MAX_WORDS_CHARS]
         raise KitestringError(Reason.UNAVAILABLE, _AWAY if away else _REFUSED, private=words) from failure

@@ -7,12 +7,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from kitestring.base.commands import CancelHold, Journaled, PayInvoice, SettleHold, thaw
-from kitestring.base.errors import Reason
+from kitestring.base.errors import TABLE, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
 from kitestring.base.records import CONTROL_WIRE, Invoice, Payment, Request
+from kitestring.base.text import one_line
 from kitestring.policy.shortfalls import sats
 
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
@@ -53,7 +54,17 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
         details["fee_cap_msat"] = int(payment.fee_cap_msat)
         if truth.route_fee_msat is not None:
             details["route_fee_msat"] = int(truth.route_fee_msat)
+    if request.wire == CONTROL_WIRE:
+        told = replace(told, message=_with_evidence(told, truth))
     return replace(told, details=details)
+
+
+def _with_evidence(told: Refused, failure: Failed) -> str:
+    """The sentence for the owner: with the words of the node, where it has said more than the reason does."""
+    repeats = failure.reason.name in failure.evidence.upper().replace(" ", "_")
+    if failure.reason not in _SAY_LITTLE or not failure.evidence or repeats:
+        return told.message
+    return f"{told.message or TABLE[told.reason].sentence} ({one_line(failure.evidence)})"
 
 
 def _no_route(failure: Failed, fee_cap_msat: Msat) -> str:
@@ -91,6 +102,8 @@ def refusal(failure: Failed) -> Refused:
 
 #: Failures in which the fee limit may have had a part.
 _OF_ROUTES: Final = frozenset({FailureReason.FEE_LIMIT, FailureReason.NO_ROUTE})
+#: Reasons that can mean many things.
+_SAY_LITTLE: Final = frozenset({FailureReason.NO_ROUTE, FailureReason.REFUSED, FailureReason.OTHER})
 #: Failures as others are told of them, which is never in the node's own words.
 _TOLD: Final[dict[FailureReason, tuple[Reason, str]]] = {
     FailureReason.FEE_LIMIT: (Reason.FEE_LIMIT, "no route within the fee limit was found"),

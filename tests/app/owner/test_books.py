@@ -69,10 +69,10 @@ async def test_what_a_connection_has_done_is_listed_also_after_it_has_ended(offi
     assert [row["amount_msat"] for row in await rows(office, connection="my shop", unpaid=True)] == [21_000]
     wrong = await office.refused("transactions", connection="my shpo")
     assert (wrong.reason, wrong.message) == (
-        Reason.UNKNOWN_TARGET, "there is and was no connection 'my shpo'; did you mean 'my shop'?",
+        Reason.UNKNOWN_TARGET, "there is no connection 'my shpo'; did you mean 'my shop'?",
     )  # fmt: skip
     far = await office.refused("transactions", connection="xyz")
-    assert far.message == "there is and was no connection 'xyz'; see `kitestring connections`"
+    assert far.message == "there is no connection 'xyz'; see `kitestring connections`"
 
 
 async def test_sales_of_an_offer_are_listed_by_its_name_also_after_it_was_deleted(office: Office) -> None:
@@ -81,7 +81,7 @@ async def test_sales_of_an_offer_are_listed_by_its_name_also_after_it_was_delete
     await office.run("offer_delete", offer="tea")
     assert await rows(office, offer="tea") == []
     wrong = await office.refused("transactions", offer="taa")
-    assert wrong.message == "there is and was no offer 'taa'; did you mean 'tea'?"
+    assert wrong.message == "there is no offer 'taa'; did you mean 'tea'?"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.kit.clock import EPOCH as NOW
 OFFLINE = {
     "card", "connections", "approvals", "blocked", "debit_pointer_list", "debit_grants", "debit_show",
     "debit_sessions", "events", "account_list", "account_show", "offer_list", "offer_show", "balance", "transactions",
-    "hold_list", "offer_deliveries", "manage_links", "manage_grants",
+    "hold_list", "offer_deliveries", "manage_links", "manage_grants", "transaction_show",
 }  # fmt: skip
 
 

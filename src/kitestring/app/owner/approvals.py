@@ -13,6 +13,7 @@ from kitestring.app.owner.app_connection import made_for, show_wish
 from kitestring.app.owner.budgets import AmountMinor, ask_rates_of, flat_budget, read_budget, show_budget, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
 from kitestring.app.owner.desk import Deciding, Managing, Reading
+from kitestring.app.owner.near import none_named
 from kitestring.app.owner.params import (
     DEFAULT_WAIT_S,
     MAX_NOTE_CHARS,
@@ -248,7 +249,7 @@ async def find_question(desk: Reading, typed: str) -> Approval:
     if found:
         only([one.approval_id for one in found], typed, "questions")
         return found[0]
-    raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no question {typed!r}; see `kitestring approvals`")
+    raise none_named("question", typed, (one.approval_id for one in rows), "approvals")
 
 
 # ------------------------------------------------------------ decide

@@ -14,7 +14,7 @@ from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.money import grant_of, show_transaction
-from kitestring.app.owner.near import hint
+from kitestring.app.owner.near import none_named
 from kitestring.app.owner.params import UnixTime, plain_line
 from kitestring.app.owner.results import books as results
 from kitestring.app.service.execute import Result
@@ -170,10 +170,7 @@ async def _connection(desk: Reading, name: str) -> Grant:
     named = [grant for grant in grants if name in (grant.name, grant.grant_id)]
     if named:
         return max(named, key=lambda grant: (grant.grant_id == name, grant.created_at))
-    near = hint(name, (grant.name for grant in grants))
-    raise KitestringError(
-        Reason.UNKNOWN_TARGET, f"there is and was no connection {name!r}{near or '; see `kitestring connections`'}"
-    )
+    raise none_named("connection", name, (grant.name for grant in grants), "connections")
 
 
 async def _offer(desk: Reading, name: str) -> Offer:
@@ -183,10 +180,7 @@ async def _offer(desk: Reading, name: str) -> Offer:
     named = [offer for offer in offers if name in (offer.offer_id, offer.label)]
     if named:
         return min(named, key=lambda one: (one.offer_id != name, one.creator != "", one.state is not OfferState.OPEN))
-    near = hint(name, (offer.label for offer in offers))
-    raise KitestringError(
-        Reason.UNKNOWN_TARGET, f"there is and was no offer {name!r}{near or '; see `kitestring offer list`'}"
-    )
+    raise none_named("offer", name, (offer.label for offer in offers), "offer list")
 
 
 async def _shown(desk: Reading, entries: Iterable[BookEntry]) -> list[Result]:

@@ -16,6 +16,7 @@ from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.connection_standing import standing
 from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.near import none_named
 from kitestring.app.owner.params import (
     ID_BYTES,
     MAX_WINDOW_S,
@@ -394,18 +395,21 @@ async def need_connection(desk: Reading, name: str) -> Grant:
     """The connection of that name. Raises KitestringError(UNKNOWN_TARGET)."""
     found = await find_connection(desk, name)
     if found is None:
-        raise KitestringError(Reason.UNKNOWN_TARGET, await _why_none(desk, name))
+        raise await _none(desk, name)
     return found
 
 
-async def _why_none(desk: Reading, name: str) -> str:
-    grants = await desk.store.grants()
-    ends = [grant.revoked_at for grant in grants if grant.wire == NWC and name in {grant.name, grant.grant_id}]
+async def _none(desk: Reading, name: str) -> KitestringError:
+    """The error for a name that no connection has that can be used."""
+    grants = [grant for grant in await desk.store.grants() if grant.wire == NWC]
+    ends = [grant.revoked_at for grant in grants if name in {grant.name, grant.grant_id}]
     ended_at = max((at for at in ends if at is not None), default=None)
     if ended_at is None:
-        return f"there is no connection {name!r}; see `kitestring connections`"
+        living = (grant.name for grant in grants if grant.revoked_at is None)
+        return none_named("connection", name, living, "connections")
     when = time_text(ended_at, desk.zone)
-    return f"the connection {name!r} was revoked on {when}, for ever: `kitestring connect` makes a new one"
+    sentence = f"the connection {name!r} was revoked on {when} and stays so: `kitestring connect` makes a new one"
+    return KitestringError(Reason.UNKNOWN_TARGET, sentence)
 
 
 def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:

@@ -22,6 +22,7 @@ from kitestring.app.owner.budgets import (
 )
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.near import none_named, none_of_code
 from kitestring.app.owner.params import AmountMsat, Name, NoParams, plain_line
 from kitestring.app.owner.results import debits as results
 from kitestring.app.service.execute import Result
@@ -307,10 +308,9 @@ async def need_pointer(desk: Reading, name: str) -> Grant:
     is_code = CODE_START in name.lower()
     found = _find(pointers, name) or (_find(pointers, _own_id(desk, name)) if is_code else None)
     if found is None:
-        what = "with this code" if is_code else repr(name)
-        raise KitestringError(
-            Reason.UNKNOWN_TARGET, f"there is no debit pointer {what}; see `kitestring debit pointer list`"
-        )
+        if is_code:
+            raise none_of_code("debit pointer", "debit pointer list")
+        raise none_named("debit pointer", name, (one.name for one in pointers), "debit pointer list")
     return found
 
 

@@ -13,6 +13,7 @@ from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, p
 from kitestring.app.owner.connections import MAX_EXPIRY_S
 from kitestring.app.owner.debit_pointers import living_grants, living_pointers, need_pointer
 from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.near import none_named
 from kitestring.app.owner.params import MIN_ID_CHARS, AmountMsat, Name, UnixTime, npub, only, plain_line, public_key
 from kitestring.app.owner.results import debits as results
 from kitestring.app.service.execute import Result
@@ -145,7 +146,7 @@ async def _need(desk: Reading, typed: str) -> Grant:
         if found:
             only([one.grant_id for one in found], typed, "grants")
             return found[0]
-    raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no debit grant {typed!r}; see `kitestring debit grants`")
+    raise none_named("debit grant", typed, (one.name for one in grants), "debit grants")
 
 
 def _key(typed: str) -> str:

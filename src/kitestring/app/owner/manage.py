@@ -13,6 +13,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.near import none_named, none_of_code
 from kitestring.app.owner.params import MIN_ID_CHARS, Name, NoParams, npub, only, plain_line, public_key
 from kitestring.app.owner.results import manage as results
 from kitestring.app.service.execute import Result
@@ -227,8 +228,9 @@ async def _need_link(desk: Reading, name: str) -> Grant:
     is_code = CODE_START in name.lower()
     found = _find(links, name) or (_find(links, _own_id(desk, name)) if is_code else None)
     if found is None:
-        what = "with this code" if is_code else repr(name)
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no link {what}; see `kitestring manage links`")
+        if is_code:
+            raise none_of_code("link", "manage links")
+        raise none_named("link", name, (one.name for one in links), "manage links")
     return found
 
 
@@ -244,8 +246,7 @@ async def _need_grant(desk: Reading, typed: str) -> Grant:
         if found:
             only([one.grant_id for one in found], typed, "grants")
             return found[0]
-    sentence = f"no app has a grant {typed!r} to manage offers; see `kitestring manage grants`"
-    raise KitestringError(Reason.UNKNOWN_TARGET, sentence)
+    raise none_named("grant to manage offers named", typed, (one.name for one in grants), "manage grants")
 
 
 def _find(links: Sequence[Grant], name: str) -> Grant | None:

@@ -25,6 +25,7 @@ from kitestring.app.service.node_words import told
 from kitestring.app.service.relay_word import Carried
 from kitestring.base.clocks import ClockReading
 from kitestring.base.enrolments import is_enrolled
+from kitestring.base.errors import in_plain_words
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
 from kitestring.engine.left_behind import left_behind
@@ -183,7 +184,7 @@ async def _node_facts(desk: Asking) -> Result:
         money = await desk.backend.balance()
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner asked what is wrong with the node
         mend = "is it running, and is its address right?"
-        return {**_UNREACHABLE, "why": str(error) or type(error).__name__, "mend": mend}
+        return {**_UNREACHABLE, "why": in_plain_words(error), "mend": mend}
     return {
         "reachable": True,
         "why": None,
@@ -237,9 +238,7 @@ async def how_it_is(node: Backend) -> tuple[Finding, ...]:
         return await node.findings()
     except Exception as error:  # noqa: BLE001 - a backend of another package must not take the whole doctor with it
         return (
-            Finding(
-                "node", FindingState.WARN, f"its backend could not be asked how it is: {error or type(error).__name__}"
-            ),
+            Finding("node", FindingState.WARN, f"its backend could not be asked how it is: {in_plain_words(error)}"),
         )
 
 

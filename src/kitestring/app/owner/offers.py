@@ -15,6 +15,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
+from kitestring.app.owner.near import none_named, none_of_code
 from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceParams, check, end_of, money, new_id
 from kitestring.app.owner.params import AmountMsat, Name, NoParams, UnixTime, npub, public_key
 from kitestring.app.owner.results import offers as results
@@ -251,8 +252,9 @@ def need(desk: Reading, known: Iterable[Offer], name: str, *, moved: bool = Fals
             sentence = "this offer has moved: name the one to which it forwards, see `kitestring offer show`"
             raise KitestringError(Reason.MOVED_OR_EXPIRED_OFFER, sentence)
     if found is None:
-        what = "with this code" if is_code else repr(name)
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no offer {what}; see `kitestring offer list`")
+        if is_code:
+            raise none_of_code("offer", "offer list")
+        raise none_named("offer", name, (one.label for one in known), "offer list")
     return found
 
 

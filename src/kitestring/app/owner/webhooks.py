@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, Sign
 from kitestring.app.owner.desk import Asking, Managing, Reading
+from kitestring.app.owner.near import none_named
 from kitestring.app.owner.offers import OfferName, leading_to, need, written
 from kitestring.app.owner.results import offers as results
 from kitestring.app.service.execute import Result
@@ -186,7 +187,7 @@ def _any(offers: dict[str, Offer], name: str) -> Offer:
     KitestringError(UNKNOWN_TARGET)."""
     found = [offer for offer in offers.values() if name in (offer.offer_id, offer.label)]
     if not found:
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is and was no offer {name!r}; see `kitestring offer list`")
+        raise none_named("offer", name, (offer.label for offer in offers.values()), "offer list")
     return min(
         found, key=lambda offer: (offer.offer_id != name, offer.creator != "", offer.state is not OfferState.OPEN)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kitestring.app.home.config import Config
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError, Reason, in_plain_words
 from kitestring.base.node import Backend
 from kitestring.base.ports import Clock, Entropy
 
@@ -23,7 +23,7 @@ async def told(call: Awaitable[T]) -> T:
     except Exception as failure:
         raise KitestringError(
             Reason.UNAVAILABLE,
-            f"the Lightning node cannot be used: {failure or type(failure).__name__}; does it run, and are its address"
+            f"the Lightning node cannot be used: {in_plain_words(failure)}; does it run, and are its address"
             " and its credentials (certificate and macaroon, or the wallet's link) the right ones?",
         ) from failure
 
