@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ _FIXTURES_OF_PARTS = {"rig", "node_js", "foreign"}
 _FINDINGS = "tests/sim/findings/"
 #: What asyncio logs when a result that nobody has looked at is thrown away.
 _FORGOTTEN = ("was never retrieved", "was never awaited", "was destroyed but it is pending")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be one again: a shell starts what runs in its background deaf to it, and some tests press it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def in_ci() -> bool:

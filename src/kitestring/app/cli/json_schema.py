@@ -70,10 +70,12 @@ def _either(schemas: list[Any]) -> Any:
 
 
 def _renamed(schema: Any) -> Any:
-    """A schema with the plain names of objects in its titles and references."""
+    """A schema with the plain names of objects in its titles and references. It is open: a later version may add
+    fields, and who reads is told to pass over those that they do not know."""
     if isinstance(schema, dict):
         return {
             name: plain_name(value) if name in {"title", "$ref"} and isinstance(value, str) else _renamed(value)
             for name, value in schema.items()
+            if not (name == "additionalProperties" and value is False)
         }
     return [_renamed(one) for one in schema] if isinstance(schema, list) else schema
