@@ -144,7 +144,7 @@ def test_what_is_paid_already_and_a_key_that_was_used_need_no_answer() -> None:
         ({"sandbox": True}, "money   none: a sandbox"),
         ({"network": "signet"}, "money   test money (signet)"),
         ({"network": ""}, "money   real, as far as is known"),
-        ({"fee_cap_msat": 0}, "fee     inside this service"),
+        ({"fee_cap_msat": 0}, "fee     none"),
         ({"fee_cap_msat": None}, "fee     as much as the settings of the payer allow"),
         ({"spendable_msat": None}, "from    owner"),
         ({"kind": "invoice"}, f"to      node 02{'ab' * 32}"),

@@ -103,7 +103,7 @@ def preview_text(shell: Shell, found: dict[str, Any]) -> str:
         return "this idempotency key was used before: its payment would be carried on, and not made again"
     key, is_key, costs = found["payee_key"], found["kind"] in _OF_KEYS, int(found["amount_msat"])
     currency = str(found.get("currency") or "")
-    fees = "inside this service" if found["fee_cap_msat"] == 0 else f"at most {amount(found['fee_cap_msat'])}"
+    fees = "none" if found["fee_cap_msat"] == 0 else f"at most {amount(found['fee_cap_msat'])}"
     lines = [
         ("to", f"node {key}" if is_key else found["payee"]),
         ("node", "" if is_key else key),
