@@ -16,7 +16,6 @@ from kitestring.app.home.config import (
     RateSettings,
     RelaySettings,
     RequestLimits,
-    default_data_dir,
     load,
 )
 from kitestring.base.errors import KitestringError, Reason
@@ -199,11 +198,6 @@ def test_a_proxy_in_the_file_is_refused_by_its_key(tmp_path: Path) -> None:
     (tmp_path / "kitestring.toml").write_text('[network]\nproxy_ws = "proxy.lan:3128"\n')
     with pytest.raises(KitestringError, match=r"kitestring\.toml: network\.proxy_ws: a proxy must begin"):
         load(tmp_path, environment={})
-
-
-def test_the_data_directory_comes_from_the_environment(tmp_path: Path) -> None:
-    assert default_data_dir({"KITESTRING_DATA_DIR": str(tmp_path)}) == tmp_path
-    assert default_data_dir({}).name == "kitestring"
 
 
 def test_no_password_of_a_node_is_in_the_repr(tmp_path: Path) -> None:

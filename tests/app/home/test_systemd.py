@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.home.config import DATA_DIR_VARIABLE
+from kitestring.app.home.place import DATA_DIR_VARIABLE
 from kitestring.app.home.systemd import READY, STATE_DIR, is_hidden, notify, unit
 from kitestring.app.service.core import GRACE_S
 from kitestring.base.errors import Exit

@@ -110,6 +110,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "restore": ("kitestring restore copy",),
     "doctor": ("kitestring doctor",),
     "service-file": ("kitestring service-file",),
+    "completion": ("kitestring completion bash", "kitestring completion zsh", "kitestring completion fish"),
     "sandbox pay": ("kitestring sandbox pay noffer1… 21",),
     "sandbox invoice": ("kitestring sandbox invoice 50", "kitestring sandbox invoice 50 --hold"),
     "sandbox settle": ("kitestring sandbox settle ab12…ef",),
@@ -160,6 +161,7 @@ ARGUMENTS: Final[Mapping[tuple[str, str], str]] = {
     ("", "CURRENCY"): "A currency of three letters, such as EUR.",
     ("", "AMOUNT"): "So much of it.",
     ("", "DIRECTORY"): "A directory.",
+    ("", "SHELL"): "Your shell: bash, zsh or fish.",
 }
 
 

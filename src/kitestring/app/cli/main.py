@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ _AFTER: Final[Mapping[str, str]] = {
     "restore": "Put a backup back.",
     "doctor": "Check that everything is in order.",
     "service-file": "Print a hardened systemd unit.",
+    "completion": "Print what completes commands and names in a shell.",
     "sandbox": "The outside world of a sandbox, and what goes wrong.",
 }
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
@@ -97,6 +99,10 @@ class CommandGroup(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         SHELL.reset()
+        if "_KITESTRING_COMPLETE" in os.environ:
+            from kitestring.app.cli.completing import register
+
+            register()
         extra["standalone_mode"] = False
         try:
             result = super().main(args, *rest, **extra)

@@ -92,6 +92,13 @@ class ServiceFileJson(AnswerJson):
     path: Annotated[str, says("Where systemd looks for it.")]
 
 
+class CompletionJson(AnswerJson):
+    """What completes commands in a shell."""
+
+    shell: Annotated[str, says("The shell.")]
+    script: Annotated[str, says("The script.")]
+
+
 class RestoredJson(AnswerJson):
     """A backup that was put back."""
 
@@ -439,6 +446,7 @@ ANSWERS: Final[Mapping[str, tuple[Any, ...]]] = {
     "restore": (RestoredJson,),
     "doctor": (DoctorJson,),
     "service-file": (ServiceFileJson,),
+    "completion": (CompletionJson,),
     "transaction resolve": (ResolvedJson,),
     "sandbox pay": (SandboxPaidJson,),
     "sandbox invoice": (SandboxInvoiceJson,),

@@ -1,6 +1,6 @@
 """All settings, read once: the file in the data directory, then the environment, then what the command line says.
 
-No other module reads settings or the environment.
+No other module reads settings or the environment, but for the place of the data directory (``place.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kitestring.app.home.beacon import BeaconSettings
+from kitestring.app.home.place import default_data_dir
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.app.home.zones import ZONE, load_zone
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -38,7 +39,6 @@ from kitestring.engine.limits import Limits
 from kitestring.policy.enrolling import EnrollTerms
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
-DATA_DIR_VARIABLE: Final = "KITESTRING_DATA_DIR"
 #: A settings file is a few KB; more is a mistake in the path.
 MAX_FILE_BYTES: Final = 262_144
 #: More than any machine for a service has; SQLite counts in KiB, in 31 bits.
@@ -383,16 +383,6 @@ class Config:
 
 #: Every setting by its key.
 ROWS: Final = rows_of(Config)
-
-
-def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:
-    """``KITESTRING_DATA_DIR``, else the usual place for application data of this system."""
-    named = (os.environ if environment is None else environment).get(DATA_DIR_VARIABLE, "")
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_data_path  # noqa: PLC0415 - not needed where the directory is named
-
-    return user_data_path("kitestring", appauthor=False)
 
 
 def load(
