@@ -1,4 +1,4 @@
-"""What the TAB key is answered: the words of commands and the names in the ledger at once, without loading a command;
+"""Answers to the TAB key: the words of commands and the names in the ledger at once, without loading a command;
 options and choices by click, which loads the one command that has them.
 """
 
@@ -72,7 +72,7 @@ def register() -> None:
 
 
 def quick(args: list[str], incomplete: str, summaries: Mapping[str, str]) -> list[CompletionItem[str]] | None:
-    """What can be known without loading a command; None: click has to be asked. ``args`` are the words before."""
+    """Answer without loading a command; None: click has to be asked. ``args`` are the words before."""
     data_dir, words = _global(args)
     if incomplete.startswith("-"):
         return None
@@ -92,7 +92,7 @@ def quick(args: list[str], incomplete: str, summaries: Mapping[str, str]) -> lis
 
 
 def _kind(command: str, place: int) -> str:
-    """Of what an argument is a name; "" of nothing that is known."""
+    """Say of what an argument is a name; "" of nothing that is known."""
     if command in _NEW:
         return ""
     return _ARGUMENTS.get((command, place)) or _ARGUMENTS.get((command.partition(" ")[0], place), "")
@@ -118,7 +118,7 @@ def _following(words: list[str]) -> Iterator[str]:
 
 
 def _of_names(kind: str, data_dir: Path | None, incomplete: str) -> list[CompletionItem[str]]:
-    """Those that begin so; of what cannot be typed on one line nothing is said."""
+    """Complete a name; one that cannot be typed on one line is left out."""
     found = names((data_dir or default_data_dir()) / "kitestring.db", kind)
     return [CompletionItem(name) for name in found if name.startswith(incomplete) and name.isprintable()]
 

@@ -1,4 +1,4 @@
-"""``kitestring completion``: what the TAB key needs, as a script for the shell."""
+"""``kitestring completion``: the script by which a shell completes commands."""
 
 from __future__ import annotations
 

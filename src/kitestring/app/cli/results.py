@@ -93,7 +93,7 @@ class ServiceFileJson(AnswerJson):
 
 
 class CompletionJson(AnswerJson):
-    """What completes commands in a shell."""
+    """The script by which a shell completes commands."""
 
     shell: Annotated[str, says("The shell.")]
     script: Annotated[str, says("The script.")]

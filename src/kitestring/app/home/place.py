@@ -1,4 +1,4 @@
-"""Where the data directory is when nobody names one; apart from the settings, because each press of TAB asks for it."""
+"""The data directory that nobody has named; apart from the settings, because each press of TAB asks for it."""
 
 from __future__ import annotations
 
