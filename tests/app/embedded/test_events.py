@@ -11,6 +11,7 @@ import pytest
 from kitestring import Service, ServiceEvent, ServiceEvents, Transaction, Wallet, sat
 from kitestring.backend.sandbox.world import World
 from kitestring.relay.server import Relay
+from kitestring.base.transactions.invoices import Credit
 from tests.kit.waiting import until
 
 
@@ -112,3 +113,25 @@ async def test_the_first_callback_of_a_ledger_hears_of_nothing_from_before(relay
             world.pay(texts[1])
             await until(lambda: bool(heard))
     assert heard == ["cake"]
+
+
+async def test_an_invoice_that_is_paid_once_more_is_told_to_the_callbacks_once(relay: Relay, tmp_path: Path) -> None:
+    heard: list[str] = []
+    service = Service(relays=[relay.url], store=tmp_path / "kite.db")
+    service.on_paid(lambda paid: heard.append(paid.description))
+    async with service:
+        made = await service.add_grant("till")
+        await service.add_account("alice")
+        await service.fund("alice", sat(1000))
+        payer = await service.add_grant("alice", account="alice")
+        async with Wallet.open(str(made.nwc_uri)) as wallet, Wallet.open(str(payer.nwc_uri)) as alice:
+            tea, cake = [await wallet.invoice(sat(21), memo=memo) for memo in ("tea", "cake")]
+            await alice.pay(tea.bolt11)
+            await until(lambda: len(heard) == 1)
+            store = service._running.store
+            (node,) = await store.nodes()
+            again = Credit(node.node_id, tea.payment_hash, sat(21), tea.expires_at, "")
+            assert (await store.apply(again)).surplus
+            await alice.pay(cake.bolt11)
+            await until(lambda: "cake" in heard)
+    assert heard == ["tea", "cake"]

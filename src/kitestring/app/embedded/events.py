@@ -35,7 +35,9 @@ _OUTGOING: Final = frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RES
 class ServiceEvent:
     """Something became true: of ``kind`` ``received`` (an invoice of ours was paid), ``settled`` or ``failed`` (a
     payment of ours), ``granted``, ``changed``, ``revoked`` (a connection), ``alarm`` and others. ``transaction`` is the
-    money that it is about, if it is about any. ``position`` is its number: give it back to go on after it.
+    money that it is about, if it is about any. ``position`` is its number: give it back to go on after it. A
+    ``received`` with a ``detail`` settles nothing: ``surplus`` is an invoice that was paid once more, ``unknown`` money
+    that no invoice asked for.
 
     ``missed`` says that events which nobody had read were forgotten, and ``detail`` how many.
     """
@@ -126,8 +128,8 @@ async def _tell(store: Reads, row: Event | Missed, callbacks: Sequence[PaidCallb
     if isinstance(row, Missed):
         log.warning("%d events were forgotten before they were told to on_paid", row.count)
         return
-    found = await _transaction(store, row)
-    if found is None:  # money of the node's that no invoice of ours asked for
+    found = None if row.detail else await _transaction(store, row)
+    if found is None:  # an invoice that was paid once more, or money that no invoice of ours asked for
         return
     for callback in callbacks:
         try:
