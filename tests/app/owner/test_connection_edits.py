@@ -219,6 +219,31 @@ async def test_the_preset_that_pays_takes_the_budget_that_is_there_or_comes_with
     assert (await office.run("connection_edit", "k5", name="alice", preset="pay"))["changed"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        ({"preset": "app"}, [10_000_000]),
+        ({"preset": "pay"}, [10_000_000]),
+        ({"methods": ["pay_keysend"]}, [10_000_000]),
+        ({"preset": "app", "budgets": [LITTLE]}, [7_000]),
+        ({"preset": "full", "budgets": []}, []),
+        ({"methods": ["make_invoice"]}, []),
+    ],
+)
+async def test_what_begins_to_pay_gets_the_budget_of_a_new_one_unless_its_owner_says_another(
+    office: Office, asked: dict[str, Any], limits: list[int]
+) -> None:
+    await office.run("connect", name="till", preset="receive-only")
+    told = await office.run("connection_edit", "k2", name="till", **asked)
+    assert [one["limit_msat"] for one in told["budgets"]] == limits
+    assert ("budgets" in told["changed"]) is bool(limits)
+
+
+async def test_what_may_pay_without_a_limit_is_given_none_by_another_change(office: Office) -> None:
+    await office.run("connect", name="alice", budget_msat=None)
+    assert not (await office.run("connection_edit", "k2", name="alice", preset="full"))["budgets"]
+
+
 async def test_a_connection_that_has_expired_goes_on_with_a_later_end(office: Office) -> None:
     await office.run("connect", **MADE)
     office.rig.clock.advance(601)

@@ -105,17 +105,23 @@ def read_budgets(desk: Reading, asked: Sequence[BudgetAsked], before: Sequence[B
 async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
     """The budgets in place of those of ``grant``. What is used stays used where the period is as long; any other
     is counted from nothing. Raises KitestringError as :func:`read_budgets`."""
-    number, changed = max((one.budget_id for one in grant.budgets), default=-1), list[Budget]()
+    changed = list[Budget]()
     for budget in read_budgets(desk, asked, grant.budgets):
         taken = {one.budget_id for one in changed}
         budget_id = goes_on(budget, [one for one in grant.budgets if one.budget_id not in taken])
         if budget_id is None:
-            number += 1
-            while await desk.store.budget_used(grant.grant_id, 0, number):  # it was another budget's before
-                number += 1
-            budget_id = number
-        changed.append(replace(budget, budget_id=budget_id))
+            changed.append(await unused(desk, grant, budget, changed))
+        else:
+            changed.append(replace(budget, budget_id=budget_id))
     return tuple(changed)
+
+
+async def unused(desk: Reading, grant: Grant, budget: Budget, others: Sequence[Budget] = ()) -> Budget:
+    """The budget under a number of its own beside those of ``grant`` and ``others``, of which nothing is used."""
+    number = max((one.budget_id for one in (*grant.budgets, *others)), default=-1) + 1
+    while await desk.store.budget_used(grant.grant_id, 0, number):  # it was another budget's before
+        number += 1
+    return replace(budget, budget_id=number)
 
 
 def terms_of(grant: Grant, field: str) -> object:

@@ -9,22 +9,25 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kitestring.app.owner.budgets import BudgetsAsked, changed_budgets, show_budget
+from kitestring.app.owner.budgets import BudgetsAsked, changed_budgets, show_budget, unused
 from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.connection_health import show_relays, show_stored
 from kitestring.app.owner.connections import (
+    DEFAULT_BUDGET,
     MAX_EXPIRY_S,
     asked_methods,
     find_connection,
     need_budget,
     need_connection,
     refuse_gifts,
+    spends,
     usable_name,
 )
 from kitestring.app.owner.desk import Managing
 from kitestring.app.owner.params import AmountMsat, Name, UnixTime
 from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, ShownBalance
 from kitestring.base.money import Msat
@@ -53,6 +56,7 @@ class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=T
 
 async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Call) -> Change | Result:
     """Change a connection: its budgets, limits, end, methods, name. Its link stays good, and what is used stays used.
+    One that could not pay and now may has 10,000 sat a day, unless other budgets are named or an empty list.
 
     ``changed`` names what is another now, with the values before and after. A payment that is under way ends as it was
     claimed; the next one is held against the new limits.
@@ -61,12 +65,13 @@ async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Ca
     if _asks_for_nothing(params):
         raise KitestringError(Reason.MALFORMED, "say what to change, such as --budget 5000/week")
     _need_same_version(found, params)
-    methods = asked_methods(params.methods, params.preset)
+    asked = asked_methods(params.methods, params.preset)
+    methods = found.methods if asked is UNSET else asked
     anew = replace(
         found,
         name=await _free_name(desk, found, params),
-        methods=found.methods if methods is UNSET else methods,
-        budgets=found.budgets if params.budgets is UNSET else await changed_budgets(desk, found, params.budgets),
+        methods=methods,
+        budgets=await _budgets(desk, found, params, begins_to_pay=spends(methods) and not spends(found.methods)),
         per_payment_msat=_limit(found.per_payment_msat, params.per_payment_msat),
         fee_cap_msat=_limit(found.fee_cap_msat, params.fee_cap_msat),
         expires_at=_end(found, params, now),
@@ -106,6 +111,16 @@ def _values(grant: Grant) -> Result:
         "expires_at": grant.expires_at,
         "show_balance": grant.shown_balance,
     }
+
+
+async def _budgets(
+    desk: Managing, found: Grant, params: ConnectionEditParams, *, begins_to_pay: bool
+) -> tuple[Budget, ...]:
+    """The budgets after the change. What had none because it could not pay has that of a new connection from now on,
+    unless another is named."""
+    if params.budgets is not UNSET:
+        return await changed_budgets(desk, found, params.budgets)
+    return found.budgets or ((await unused(desk, found, DEFAULT_BUDGET),) if begins_to_pay else ())
 
 
 async def _free_name(desk: Managing, found: Grant, params: ConnectionEditParams) -> str:
