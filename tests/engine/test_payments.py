@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.commands import OWNER_GRANT, GetBalance
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
-from kitestring.base.outcomes import Paid, Refused
+from kitestring.base.outcomes import Balance, Paid, Refused
+from kitestring.base.transactions.owner import Transfer
 from kitestring.engine.limits import Limits
 from kitestring.engine.node import FAILURE_AGE_S
 from tests.kit.changed import replace
@@ -162,6 +163,36 @@ async def test_a_sub_account_cannot_go_below_zero_and_its_money_is_not_the_owner
         assert await rig.available("shop") == 999_000_000
         await rig.pay("r3", "till", life.node.outside_invoice(), 900_000_000, max_fee_msat=Msat(5_000))
         assert isinstance(await rig.answer("r3"), Paid)
+
+
+@virtual
+async def test_an_app_hears_nothing_of_what_other_connections_of_its_account_have_under_way(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 1_000_000)
+        for name in ("app", "other"):
+            await rig.grant(name, account="shop")
+        held = life.node.outside_invoice(Script(settles_after_s=None))
+        await rig.pay("r1", "other", held, 400_000, max_fee_msat=Msat(0))
+        await rig.pay("r2", "app", life.node.outside_invoice(), 700_000, max_fee_msat=Msat(0))
+        told = await rig.answer("r2")
+        assert (told.details["remaining_msat"], "reserved_msat" in told.details) == (600_000, False)
+        assert "under way" not in told.message
+
+
+@virtual
+async def test_a_refusal_tells_an_app_no_more_of_its_account_than_the_balance_that_it_is_shown(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 500_000)
+        await rig.grant("app", account="shop", budgets=(Budget.total(Msat(1_000_000)),))
+        await rig.account("bank", 2_000_000)
+        await rig.pay("r1", "app", life.node.outside_invoice(Script(fee=0)), 450_000, max_fee_msat=Msat(0))
+        assert isinstance(await rig.answer("r1"), Paid)
+        await rig.write(Transfer("more", "bank", "shop", Msat(800_000), "", rig.clock.now()))
+        assert await rig.engine.ask("app", GetBalance()) == Balance(Msat(550_000))
+        await rig.pay("r2", "app", life.node.outside_invoice(), 900_000, max_fee_msat=Msat(0))
+        told = await rig.answer("r2")
+        assert told.reason is Reason.OVER_BUDGET
+        assert "850" not in told.message
 
 
 @virtual

@@ -37,6 +37,8 @@ def test_what_payments_under_way_hold_is_said_to_be_the_reason() -> None:
     refused = insufficient(OWNER, NOW, COST, sat(0), sat(5), sat(7))
     assert refused.message.endswith("; 5 sat can be spent, because 7 sat are held for payments under way")
     assert (refused.details["reserved_msat"], "fee_left_msat" in refused.details) == (7_000, False)
+    app = insufficient(SHOP, NOW, COST, sat(0), sat(5), sat(7))  # those may be of other apps on this account
+    assert (app.message.endswith("; 5 sat can be spent"), "reserved_msat" in app.details) == (True, False)
 
 
 def test_no_fee_limit_is_proposed_that_the_service_fee_alone_exceeds() -> None:

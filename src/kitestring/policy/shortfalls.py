@@ -51,14 +51,14 @@ def insufficient(
 
     ``fits_msat`` is the amount that would fit with its fees, ``reserved_msat`` what payments under way hold of the same
     account. What the account has is told to who may see it alone: an app on the owner's account hears nothing of the
-    node's balance.
+    node's balance, and none of what is under way, which may be others'.
     """
     if remaining_msat is None or not _may_see_balance(grant, now):
         return Refused(Reason.INSUFFICIENT_FUNDS, f"the balance does not cover {cost_text(cost)}", cost.members)
     for_fees = remaining_msat - cost.amount_msat
     details = {**cost.members, "remaining_msat": int(remaining_msat), "would_fit_msat": int(fits_msat)}
     text = f"the balance is too small: this needs {cost_text(cost)}; {sats(remaining_msat)} can be spent"
-    if reserved_msat:
+    if reserved_msat and grant.wire == OWNER_WIRE:
         details["reserved_msat"] = int(reserved_msat)
         text += f", because {sats(reserved_msat)} are held for payments under way"
     if fits_msat:

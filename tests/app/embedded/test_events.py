@@ -10,8 +10,8 @@ import pytest
 
 from kitestring import Service, ServiceEvent, ServiceEvents, Transaction, Wallet, sat
 from kitestring.backend.sandbox.world import World
-from kitestring.relay.server import Relay
 from kitestring.base.transactions.invoices import Credit
+from kitestring.relay.server import Relay
 from tests.kit.waiting import until
 
 

@@ -6,11 +6,13 @@ import hashlib
 from typing import Any
 
 from kitestring.base.destinations import Bolt11
+from kitestring.base.errors import Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
 from kitestring.base.shares import Share
+from kitestring.base.transactions.answers import Denied
 from kitestring.base.transactions.invoices import Credit, RecordInvoice
 from kitestring.base.transactions.owner import Execute, SaveAccount, SaveGrant, Transfer, Write
 from kitestring.base.transactions.payments import ClaimPayment, RecordPayment
@@ -73,6 +75,11 @@ def claim(name: str, paid: Payment | None = None, *charges: Charge, asked: Reque
     paid = paid or payment(name)
     asked = asked or request(f"ask-{name}", grant_id=paid.grant_id)
     return ClaimPayment(asked, 1, paid, charges, PLENTY if paid.account_id == "owner" else None)
+
+
+def too_little(left: int, reserved: int = 0) -> Denied:
+    """The refusal of a claim that an account does not cover."""
+    return Denied(Reason.INSUFFICIENT_FUNDS, Msat(left), reserved_msat=Msat(reserved))
 
 
 def settle(name: str, fee: int = 10, *messages: Message) -> RecordPayment:

@@ -31,6 +31,7 @@ from tests.kit.ledger.values import (
     reply,
     request,
     settle,
+    too_little,
 )
 
 # ------------------------------------------------------------ overdrawn
@@ -39,7 +40,7 @@ from tests.kit.ledger.values import (
 async def test_an_overdrawn_account_may_spend_again_as_soon_as_funding_covers_it(store: Store) -> None:
     await overdraw(store)
     await store.apply(execute("most", move("t1", "owner", "alice", 79_999)))
-    assert await store.apply(claim("c", payment("c", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    assert await store.apply(claim("c", payment("c", 1, 0))) == too_little(0)
     await store.apply(execute("rest", move("t2", "owner", "alice", 2)))
     assert await store.apply(claim("c", payment("c", 1, 0))) == Claimed()
 
@@ -59,9 +60,9 @@ async def test_the_overdrawn_owner_may_spend_again_when_a_later_look_at_the_node
     done = await store.apply(settle("a", 1, answered("a")))
     assert isinstance(done, Recorded)
     assert done.overdrawn
-    assert await store.apply(owned("b", 10, before)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    assert await store.apply(owned("b", 10, before)) == too_little(0)
     poor = NodeView(Msat(200_005), Msat(1001))
-    assert await store.apply(owned("b", 10, poor)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(5))
+    assert await store.apply(owned("b", 10, poor)) == too_little(5)
     stale = execute("fund", replace(move("t", "owner", "alice", 1), view=before))
     assert await store.apply(stale) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
     owner = await store.account("owner")
@@ -80,12 +81,12 @@ async def test_the_overdrawn_owner_may_spend_again_when_a_later_look_at_the_node
 
 async def test_the_owner_spends_what_the_node_has_beyond_the_accounts_and_what_is_pending(store: Store) -> None:
     view = NodeView(Msat(250_000), Msat(0))
-    assert await store.apply(owned("a", 50_001, view)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(50_000))
+    assert await store.apply(owned("a", 50_001, view)) == too_little(50_000)
     assert await store.apply(owned("a", 30_000, view)) == Claimed()
-    assert await store.apply(owned("b", 20_001, view)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(20_000))
+    assert await store.apply(owned("b", 20_001, view)) == too_little(20_000, 30_000)
     await store.apply(settle("a", 0, answered("a")))
     # The view is older than this payment: what was spent since counts against it.
-    assert await store.apply(owned("b", 20_001, view)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(20_000))
+    assert await store.apply(owned("b", 20_001, view)) == too_little(20_000)
     fresh = NodeView(Msat(220_000), Msat(30_000))
     assert await store.apply(owned("b", 20_000, fresh)) == Claimed()
     assert (await store.totals()).owner_pending_msat == 20_000
@@ -94,7 +95,7 @@ async def test_the_owner_spends_what_the_node_has_beyond_the_accounts_and_what_i
 async def test_an_account_that_pays_leaves_the_owners_share_alone(store: Store) -> None:
     view = NodeView(Msat(250_000), Msat(0))
     await store.apply(claim("a", payment("a", 60_000, 0)))
-    assert await store.apply(owned("b", 50_001, view)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(50_000))
+    assert await store.apply(owned("b", 50_001, view)) == too_little(50_000)
     await store.apply(settle("a", 0, answered("a")))
     assert await store.apply(owned("b", 50_000, view)) == Claimed()
 

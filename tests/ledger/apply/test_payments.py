@@ -53,6 +53,7 @@ from tests.kit.ledger.values import (
     reply,
     request,
     settle,
+    too_little,
 )
 
 # ------------------------------------------------------------ from claim to end
@@ -170,7 +171,7 @@ async def test_a_late_truth_beyond_the_balance_marks_the_account_overdrawn_and_s
     done = await store.apply(settle("a", 0, answered("a")))
     assert isinstance(done, Recorded)
     assert done.overdrawn
-    assert await store.apply(claim("c", payment("c", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    assert await store.apply(claim("c", payment("c", 1, 0))) == too_little(0)
 
 
 async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_owner_clears_it(store: Store) -> None:
@@ -179,7 +180,7 @@ async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_own
     assert isinstance(done, Recorded)
     assert done.overdrawn
     assert await balance(store, "alice") == (100_000, 6000, 0)
-    assert await store.apply(claim("b")) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    assert await store.apply(claim("b")) == too_little(0)
     await store.apply(execute("clear", SaveAccount(Account(account_id="alice", name="Alice"))))
     assert await store.apply(claim("b")) == Claimed()
 
@@ -392,16 +393,17 @@ async def test_a_full_share_keeps_nobody_from_the_answer_of_a_payment_that_is_ma
 
 
 async def test_a_balance_covers_amount_and_cap_to_the_last_msat(store: Store) -> None:
-    assert await store.apply(claim("a", payment("a", 99_901, 100))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(100_000))
+    assert await store.apply(claim("a", payment("a", 99_901, 100))) == too_little(100_000)
     assert await store.request("ask-a") is None
     assert await store.apply(claim("a", payment("a", 99_900, 100))) == Claimed()
-    assert await store.apply(claim("b", payment("b", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    assert await store.apply(claim("b", payment("b", 1, 0))) == too_little(0, 100_000)
 
 
-async def test_the_hash_comes_before_the_balance_and_the_balance_before_the_budget(store: Store) -> None:
+async def test_the_hash_comes_before_the_budget_and_the_budget_before_the_balance(store: Store) -> None:
     await store.apply(claim("a", payment("a", 90_000, 0)))
     poor = claim("b", payment("b", 90_000, 0), charge(90_000, 1))
-    assert await store.apply(poor) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(10_000))
+    assert await store.apply(poor) == Denied(Reason.OVER_BUDGET, Msat(1))
+    assert await store.apply(claim("b", payment("b", 90_000, 0), charge(90_000, 90_000))) == too_little(10_000, 90_000)
     taken = payment("a", 90_000, 0, payment_id="x", grant_id="bobs", account_id="alice")
     assert await store.apply(claim("c", taken)) == Denied(Reason.INVOICE_TAKEN)
 

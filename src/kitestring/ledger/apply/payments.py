@@ -171,7 +171,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         return Stale()
     if our_state == InvoiceState.SETTLED:  # the node would only say that it finds no route to itself
         return Denied(Reason.INVOICE_TAKEN)
-    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.reserved_msat), account)
+    refusal = _without_room(batch, tx)
     if refusal is not None:
         return refusal
     looked_up = (caller, budget_id)
@@ -179,8 +179,10 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         budgets.find(batch, charge, row if (charge.grant_id, charge.budget_id) == looked_up else None)
         for charge in tx.charges
     ]
-    if any(usage.after > int(usage.charge.limit_msat) for usage in found):
-        return _over_budget(found)
+    # The budgets first: whoever has one learns of the account what that lets him spend, and no more.
+    refusal = _over_budget(found) or _uncovered(batch, tx, int(p.reserved_msat), account)
+    if refusal is not None:
+        return refusal
     _write_claim(batch, tx, found, is_waiting=is_waiting)
     return Claimed()
 
@@ -200,8 +202,10 @@ def is_blocked(batch: Batch, caller: str) -> bool:
     return batch.execute(_BLOCKED, (batch.service, caller)).fetchone() is not None
 
 
-def _over_budget(found: list[budgets.Usage]) -> Denied:
-    """The refusal by the budget that has the least left."""
+def _over_budget(found: list[budgets.Usage]) -> Denied | None:
+    """The refusal by the budget that has the least left, where one does not cover it."""
+    if all(usage.after <= int(usage.charge.limit_msat) for usage in found):
+        return None
     least = min(found, key=lambda usage: usage.left)
     return Denied(Reason.OVER_BUDGET, Msat(max(0, least.left)), least.charge.budget_id)
 
