@@ -10,6 +10,7 @@ import pytest
 
 from kitestring import Service, ServiceEvent, ServiceEvents, Transaction, Wallet, sat
 from kitestring.backend.sandbox.world import World
+from kitestring.base.transactions.answers import Credited
 from kitestring.base.transactions.invoices import Credit
 from kitestring.relay.server import Relay
 from tests.kit.waiting import until
@@ -131,7 +132,8 @@ async def test_an_invoice_that_is_paid_once_more_is_told_to_the_callbacks_once(r
             store = service._running.store
             (node,) = await store.nodes()
             again = Credit(node.node_id, tea.payment_hash, sat(21), tea.expires_at, "")
-            assert (await store.apply(again)).surplus
+            assert isinstance(booked := await store.apply(again), Credited)
+            assert booked.surplus
             await alice.pay(cake.bolt11)
             await until(lambda: "cake" in heard)
     assert heard == ["tea", "cake"]
