@@ -20,6 +20,7 @@ from kitestring.app.owner.command import (
     Ask,
     Call,
     CommandSpec,
+    Foresee,
     Judge,
     Manage,
     Operate,
@@ -30,7 +31,17 @@ from kitestring.app.owner.command import (
     Spend,
 )
 from kitestring.app.owner.commands import OwnerCommands, all_commands
-from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Speaking, Spending
+from kitestring.app.owner.desk import (
+    Asking,
+    Deciding,
+    Foreseeing,
+    Managing,
+    Operating,
+    Reading,
+    Receiving,
+    Speaking,
+    Spending,
+)
 from kitestring.app.owner.params import NoParams
 from kitestring.app.owner.results.words import AnswerJson, says
 from kitestring.app.service.execute import Result
@@ -235,6 +246,7 @@ def test_the_right_of_a_row_fits_the_role_that_its_handler_is_given() -> None:
         Spend: (Spending, Right.SPEND, False),
         Manage: (Managing, Right.MANAGE, False),
         Operate: (Operating, Right.MANAGE, False),
+        Foresee: (Foreseeing, Right.SPEND, False),
         Judge: (Deciding, Right.MANAGE, False),
     }
     for spec in all_commands().values():
