@@ -159,3 +159,18 @@ async def test_the_account_of_an_enrolled_key_ends_and_the_key_is_told_so(office
     await office.rig.enroll("r2", KEY)
     (answer,) = office.rig.told("r2")
     assert "ended" in answer.message
+
+
+async def test_late_money_of_an_enrolled_key_is_told_with_the_name_that_takes_it_back(office: Office) -> None:
+    await office.rig.enroll("r1", KEY)
+    shown = await office.run("account_show", account=npub(KEY))
+    made = await office.run("invoice", "k1", amount_msat=7_000, account=npub(KEY))
+    node_id, now = (await office.node.info()).node_id, office.rig.clock.now()
+    await office.store.apply(ExpireInvoices((made["payment_hash"],), 0, node_id, now))
+    await office.run("offer_delete", "k2", offer=shown["offers"][0]["offer_id"])
+    await office.run("debit_pointer_delete", "k3", pointer=shown["pointers"][0]["pointer_id"])
+    await office.run("account_close", "k4", account=npub(KEY))
+    await office.store.apply(Credit(node_id, made["payment_hash"], Msat(7_000), now, ""))
+    sentence = (await office.run("doctor"))["alarms"][0]["sentence"]
+    name = sentence.partition("account withdraw ")[2].partition(" ")[0]
+    assert (await office.run("account_withdraw", "k5", account=name))["amount_msat"] == 7_000

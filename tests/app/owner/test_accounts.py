@@ -26,7 +26,7 @@ async def test_accounts_are_made_and_listed(office: Office) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Bob!", "bob\n", "-bob", "é", "@fees", "x" * 65])
+@pytest.mark.parametrize("name", ["Bob!", "bob\n", "-bob", "é", "@fees", "x" * 65, "npub1shop"])
 async def test_a_name_is_small_letters_and_digits(office: Office, name: str) -> None:
     assert (await office.refused("account_create", name=name)).reason is Reason.MALFORMED
     assert (await office.run("account_list"))["accounts"] == []
@@ -106,6 +106,7 @@ async def test_the_old_name_is_free_for_another_account_which_is_another_one(off
         ("alice", "bob", "there is an account 'bob' already"),
         ("alice", "owner", "owner"),
         ("alice", "Alice!", "an account name has small letters"),
+        ("alice", "npub1shop", "npub1"),
         ("owner", "boss", "owner is the node itself and keeps its name"),
         ("nobody", "boss", "there is no account 'nobody'"),
         (npub(ALICE), "boss", "known by the key that has opened it"),

@@ -71,6 +71,8 @@ def _check_name(name: str) -> None:
         raise KitestringError(
             Reason.MALFORMED, "an account name has small letters, digits, dots, dashes and underscores, at most 64"
         )
+    if name.startswith(NPUB):  # it would be read as a key wherever it is typed, and never be found again
+        raise KitestringError(Reason.MALFORMED, f"an account name does not begin with {NPUB}, as a public key does")
     if name == OWNER_ACCOUNT:
         raise KitestringError(Reason.MALFORMED, "the account `owner` exists already: it is the node itself")
 

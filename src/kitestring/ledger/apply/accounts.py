@@ -80,6 +80,7 @@ def tell_late(batch: Batch, account_id: str, at: int) -> None:
     a node on which the service did not stand. It is booked where its rows say, and only the owner can take it."""
     if batch.of(account_id).is_closed:
         (name,) = batch.execute(_NAME, (batch.service, account_id)).fetchone()
+        name = account_id if is_enrolled(account_id) else name  # as it is typed
         detail = (
             f"money came for the account {name}, which is closed:"
             f" `kitestring account withdraw {name} --all` takes it back"
