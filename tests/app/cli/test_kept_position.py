@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,29 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "place").write_bytes(b"\xff\xfe")
     with pytest.raises(KitestringError, match="is not a file that --keep has written"):
         KeptPosition(tmp_path / "place").load()
+
+
+def test_a_file_that_has_lost_its_position_is_refused_instead_of_beginning_with_now(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("\n")
+    with pytest.raises(KitestringError, match="is empty"):
+        KeptPosition(tmp_path / "place").load()
+
+
+def test_it_is_on_the_disk_before_it_takes_the_place_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        order.append("fsync")
+        fsync(handle)
+
+    def replaced(path: Path, target: Path) -> Path:
+        order.append("replace")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    KeptPosition(tmp_path / "place").move("feed:1")
+    assert order[:2] == ["fsync", "replace"]

@@ -10,8 +10,10 @@ import pytest
 
 from kitestring import Service, ServiceEvent, ServiceEvents, Transaction, Wallet, sat
 from kitestring.backend.sandbox.world import World
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions.answers import Credited
 from kitestring.base.transactions.invoices import Credit
+from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay.server import Relay
 from tests.kit.waiting import until
 
@@ -45,6 +47,28 @@ async def test_whoever_stops_waiting_and_asks_again_loses_nothing(service: Servi
     await asyncio.gather(waiting, return_exceptions=True)
     made = await service.add_grant("till")
     assert (await anext(news)).connection_id == made.connection_id
+
+
+async def test_what_could_not_be_read_is_told_at_the_next_try(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await service.add_grant("till")
+    async with Wallet.open(str(made.nwc_uri)) as wallet:
+        text = (await wallet.invoice(sat(21), memo="tea")).bolt11
+    news = service.events(since=0, kinds=["received"])
+    world.pay(text)
+
+    async def broken(_store: SqliteStore, _invoice_id: str) -> None:
+        raise KitestringError(Reason.INTERNAL, "the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "invoice", broken)
+        with pytest.raises(KitestringError, match="the disk is gone"):
+            await anext(news)
+    async with asyncio.timeout(5):
+        told = await anext(news)
+    assert told.transaction is not None
+    assert told.transaction.description == "tea"
 
 
 async def test_a_stream_ends_with_its_service(service: Service) -> None:

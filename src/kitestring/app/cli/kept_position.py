@@ -26,9 +26,13 @@ class KeptPosition:
             return None
         try:
             with self._path.open(encoding="utf-8") as file:
-                self.text = file.read(MAX_BYTES).strip() or None
+                self.text = file.read(MAX_BYTES).strip()
         except UnicodeDecodeError as error:
             raise KitestringError(Reason.MALFORMED, f"{self._path} is not a file that --keep has written") from error
+        if not self.text:  # to begin with now would pass over what came since
+            raise KitestringError(
+                Reason.MALFORMED, f"{self._path} is empty, and says no position: remove it to begin with now"
+            )
         return self.text
 
     def move(self, text: str, *, is_dealt_with: bool = True) -> None:
@@ -39,6 +43,6 @@ class KeptPosition:
         self.text = text
         if self._path is None:
             return
-        beside = self._path.with_name(f"{self._path.name}.new")
-        beside.write_text(f"{text}\n", encoding="utf-8")
-        beside.replace(self._path)
+        from kitestring.app.home.datadir import write_whole
+
+        write_whole(self._path, f"{text}\n".encode())

@@ -73,7 +73,9 @@ class ServiceEvents:
             self._view = await self._core.feed.view(self._since, self._kinds)
         while not self._rows:
             await self._read()
-        return await _shown(self._core.store, self._rows.popleft())
+        told = await _shown(self._core.store, self._rows[0])
+        self._rows.popleft()  # only now: what could not be read is told at the next try
+        return told
 
     async def _read(self) -> None:
         """Read on. Whoever waits may be cancelled, and ask again: what was read by then is not lost."""
