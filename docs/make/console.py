@@ -190,7 +190,7 @@ class Session:
         """Start the service, ending the one before; returns its card."""
         self._stop()
         environment = {**self._environment, "PATH": os.defpath}  # as `make run` starts it
-        command = [sys.executable, "-m", "kitestring", "up", "--no-qr", *options]
+        command = [sys.executable, "-m", "kitestring", "up", *options]
         ours, theirs = os.openpty()  # the card shows its link on a terminal alone
         self._service = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, text=True)  # noqa: S603 - ours
         os.close(theirs)

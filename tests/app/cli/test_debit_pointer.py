@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from kitestring.app.cli import shell
+from kitestring.app.cli import qr
 from kitestring.app.cli.debit_pointer import command
 from tests.kit.app.console import Service, run
 from tests.kit.app.questions import DAY, POINTER
@@ -50,9 +50,9 @@ def test_what_strangers_get_is_said_in_words(changes: dict[str, Any], line: str)
 
 
 def test_the_qr_code_of_a_pointer_holds_its_bare_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "person_looks", lambda: True)
+    monkeypatch.setattr(qr, "person_looks", lambda: True)
     made = run(command, "create", "till", *K, answer=POINTER)
-    assert made.out == f"{shell.qr_code('ndebit1xyz')}\n\nndebit1xyz\n"
+    assert made.out == f"{qr.drawing('ndebit1xyz')}\n\nndebit1xyz\n"
 
 
 def test_limits_sessions_and_left_relays_are_shown_where_there_are_some() -> None:

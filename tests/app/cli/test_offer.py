@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from kitestring.app.cli import shell
+from kitestring.app.cli import qr
 from kitestring.app.cli.offer import command
 from kitestring.app.cli.values import when
 from tests.kit.app.console import Service, run
@@ -33,8 +33,8 @@ def test_an_offer_is_made_with_what_was_said_and_its_code_is_the_answer() -> Non
 
 
 def test_the_qr_code_of_an_offer_holds_its_bare_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "person_looks", lambda: True)
-    drawn = f"{shell.qr_code('noffer1xyz')}\n\nnoffer1xyz\n"
+    monkeypatch.setattr(qr, "person_looks", lambda: True)
+    drawn = f"{qr.drawing('noffer1xyz')}\n\nnoffer1xyz\n"
     assert run(command, "create", "tea", answer=TEA).out == drawn
     assert run(command, "show", "tea", answer=TEA).out.endswith(f"\n\n{drawn}")
 

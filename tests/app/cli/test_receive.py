@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.cli import shell, wallet
+from kitestring.app.cli import qr, wallet
 from kitestring.app.cli.receive import command
-from kitestring.app.cli.shell import qr_code
 from tests.kit.app.console import Service, run
 
 MADE = {
@@ -39,9 +38,9 @@ def test_the_link_alone_is_the_answer(asked: list[Any]) -> None:
 def test_a_person_is_shown_its_qr_code_and_a_program_everything(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "person_looks", lambda: True)
+    monkeypatch.setattr(qr, "person_looks", lambda: True)
     said = run(command, "21", "--wallet", "env:W")
-    assert said.out == f"{qr_code(str(MADE['bip321']))}\n\n{MADE['bip321']}\n"
+    assert said.out == f"{qr.drawing(str(MADE['bip321']))}\n\n{MADE['bip321']}\n"
     assert run(command, "21", "--wallet", "env:W", "--json").json == MADE
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.cli.shell import LONG_WAIT_S, MAX_QR_BYTES, Shell
+from kitestring.app.cli.shell import LONG_WAIT_S, Shell
 from kitestring.app.doors import unix_client
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.base.errors import KitestringError, Reason
@@ -205,10 +205,3 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
         assert second.first_link.startswith("nostr+walletconnect://")
     finally:
         assert second.stop(signal.SIGINT) == 0
-
-
-def test_what_no_qr_code_holds_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kitestring.app.cli.shell.person_looks", lambda: True)
-    longest = "x" * MAX_QR_BYTES
-    assert Shell().code(longest).endswith(f"\n\n{longest}")
-    assert Shell().code(f"{longest}x") == f"{longest}x"

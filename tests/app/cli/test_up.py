@@ -15,13 +15,19 @@ from pathlib import Path
 import pytest
 
 from kitestring.app.card import Card
-from kitestring.app.cli.up import card_json, card_text
+from kitestring.app.cli.qr import drawing
+from kitestring.app.cli.up import card_json, card_parts
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service.kept_relays import KeptRelay
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.answers import hold_one
 from tests.kit.app.console import Service
 from tests.kit.changed import replace
+
+
+def card_text(card: Card, *, sandbox: bool, qr: bool = False, extra: str = "") -> str:
+    return "\n".join(card_parts(card, sandbox=sandbox, qr=qr, extra=extra))
+
 
 START = [sys.executable, "-m", "kitestring", "up", "--json", "--data-dir"]
 
@@ -118,11 +124,14 @@ def test_the_card_for_people_can_be_copied() -> None:
     card = Card(
         ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"), "wallet"
     )
-    text = card_text(card, sandbox=True, qr=False, extra="--data-dir /d ")
+    text = card_text(card, sandbox=True, extra="--data-dir /d ")
     assert "`kitestring --data-dir /d link wallet` shows it again" in text
     assert "\n  kitestring --data-dir /d sandbox pay noffer1xyz 21\n" in text
     assert "\n  kitestring --data-dir /d pay $(kitestring --data-dir /d sandbox invoice 50)\n" in text
-    assert "█" in card_text(card, sandbox=True, qr=True)
+    assert "█" not in text
+    both = card_text(card, sandbox=True, qr=True)
+    assert f"\nnoffer1xyz\n\n{drawing('noffer1xyz')}\n" in both
+    assert f"\nnostr+walletconnect://x\n\n{drawing('nostr+walletconnect://x')}\n" in both
     assert "warning" not in text
     assert "\n  kitestring --data-dir /d link" not in text
 
@@ -134,13 +143,13 @@ def test_the_card_shows_a_code_to_ask_by_and_where_the_questions_are() -> None:
     asked = "whoever has it may ask you for money; `kitestring --data-dir /d approvals` shows who does."
     assert any(line.endswith(asked) for line in lines)
     assert card_json(card)["ndebit"] == "ndebit1xyz"
-    assert "debit" not in card_text(replace(card, ndebit=None), sandbox=False, qr=False)
+    assert "debit" not in card_text(replace(card, ndebit=None), sandbox=False)
 
 
 def test_the_card_names_old_relays_and_who_needs_them() -> None:
     kept = (KeptRelay("wss://left.example", ("shop",), ("tea",)),)
     card = Card(("wss://here.example",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), kept=kept)
-    lines = card_text(card, sandbox=False, qr=False).splitlines()
+    lines = card_text(card, sandbox=False).splitlines()
     assert "old relay    wss://left.example (for the connection shop and the offer tea)" in lines
     assert card_json(card)["old_relays"] == ["wss://left.example"]
 
@@ -150,10 +159,10 @@ def test_the_card_says_which_relay_does_not_carry_the_link_and_how_to_see_it_aga
         ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"),
         "first wallet", {"ws://127.0.0.1:7": "blocked: members only"},
     )  # fmt: skip
-    text = card_text(card, sandbox=False, qr=False)
+    text = card_text(card, sandbox=False)
     assert "warning: ws://127.0.0.1:7 does not carry it yet: blocked: members only\nwarning: no relay" in text
     assert "keep it secret; until its first use `kitestring link 'first wallet'` shows it again.\n" in text
-    later = card_text(replace(card, nwc_uri=None, missing_on={}), sandbox=False, qr=False)
+    later = card_text(replace(card, nwc_uri=None, missing_on={}), sandbox=False)
     assert "\n  kitestring link 'first wallet'\n" in later
     assert "warning" not in later
 
@@ -162,21 +171,21 @@ def test_the_card_says_whose_node_it_is_and_whether_its_money_is_real() -> None:
     card = Card(
         ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), network="bitcoin", node="anna's"
     )
-    first = card_text(card, sandbox=False, qr=False).splitlines()[0]
+    first = card_text(card, sandbox=False).splitlines()[0]
     assert first == "kitestring is up in front of anna's (bitcoin: real money)"
-    test = card_text(replace(card, network="regtest", node=""), sandbox=False, qr=False).splitlines()[0]
+    test = card_text(replace(card, network="regtest", node=""), sandbox=False).splitlines()[0]
     assert test == "kitestring is up in front of a node (regtest: no real money)"
-    forged = card_text(replace(card, node="x\nYour offer"), sandbox=False, qr=False).splitlines()[0]
+    forged = card_text(replace(card, node="x\nYour offer"), sandbox=False).splitlines()[0]
     assert forged.startswith("kitestring is up in front of x")
     assert forged.endswith("(bitcoin: real money)")
-    sandbox = card_text(replace(card, network="", node=""), sandbox=True, qr=False)
+    sandbox = card_text(replace(card, network="", node=""), sandbox=True)
     assert sandbox.splitlines()[0] == "kitestring is up (sandbox: no real money)"
     assert (card_json(card)["network"], card_json(card)["node"]) == ("bitcoin", "anna's")
 
 
 def test_the_first_link_is_written_on_a_terminal_alone(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "kitestring", "up", "--no-qr", "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "kitestring", "up", "--data-dir", str(tmp_path)]
     child = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL)
     os.close(theirs)
     try:
@@ -197,9 +206,9 @@ def test_the_card_says_how_a_shell_finds_the_program_when_it_does_not(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "\n  . .venv/bin/activate\n" in card_text(card, sandbox=True, qr=False)
+    assert "\n  . .venv/bin/activate\n" in card_text(card, sandbox=True)
     (tmp_path / "kitestring").touch(mode=0o700)
-    assert "activate" not in card_text(card, sandbox=True, qr=False)
+    assert "activate" not in card_text(card, sandbox=True)
 
 
 def test_a_second_service_on_the_directory_is_refused(service: Service) -> None:

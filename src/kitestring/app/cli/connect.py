@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import (
     BudgetType,
@@ -82,6 +83,7 @@ def method_params(methods: str | None) -> dict[str, Any]:
     type=click.Choice(["auto", "nip44", "legacy", "both"]),
     help="legacy is for apps that know NIP-04 only, both for apps that go back to it (default: auto).",
 )
+@qr_options
 @key_option
 @common
 def command(
@@ -101,6 +103,7 @@ def command(
     lud16: str | None,
     deep_link: str | None,
     key: str,
+    qr: Qr,
 ) -> None:
     """Make a wallet connection (NWC) and show its secret link.
 
@@ -138,10 +141,10 @@ def command(
     if max_fee is not None:
         params["fee_cap_msat"] = msat(max_fee)
     made = shell.call("connect", params, key)
-    show_link(shell, made, "" if made["created"] else "; it was there already")
+    show_link(shell, made, qr, "" if made["created"] else "; it was there already")
 
 
-def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
+def show_link(shell: Shell, made: dict[str, Any], qr: Qr, remark: str = "") -> None:
     """Show the link, then what relays have against it. Raises KitestringError where the link was used already.
 
     ``remark`` ends the line about the connection.
@@ -160,7 +163,7 @@ def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
         shell.note(f"keep this link secret, and open it on the device of the app; `{again}` shows what is in it:")
     else:
         shell.note(f"keep this link secret; until its first use `{again}` shows it again:")
-    shell.show(made, shell.code(made["open"] or made["nwc_uri"]), again=again)
+    qr.show(shell, made, made["open"] or made["nwc_uri"], again=again, is_secret=True)
     missing = {row["relay"]: row["words"] or "" for row in made["relays"] if not row["carries"]}
     for line in missing_lines(missing, every=len(missing) == len(made["relays"])):
         shell.note(line)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.connect import describe, show_link
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import amount, budget_of, table, when
 
@@ -68,9 +69,10 @@ def rename(shell: Shell, name: str, new: str, key: str) -> None:
 
 @command.command("rotate")
 @click.argument("name")
+@qr_options
 @key_option
 @common
-def rotate(shell: Shell, name: str, key: str) -> None:
+def rotate(shell: Shell, name: str, key: str, qr: Qr) -> None:
     """Give the connection NAME a new secret link. It names the relays of today.
 
     The app that has the old link can do nothing here any more, at once: give it the new one. Budget, history and limits
@@ -80,7 +82,7 @@ def rotate(shell: Shell, name: str, key: str) -> None:
     shell.note(f"the old link of {made['name']} has ended: its app can do nothing here until it has the new one")
     if made["paused_at"] is not None:
         shell.note(_STATES["paused"].format(name=quote(made["name"])))
-    show_link(shell, made)
+    show_link(shell, made, qr)
 
 
 @command.command("pause")

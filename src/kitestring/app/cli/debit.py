@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli import debit_pointer
 from kitestring.app.cli.approvals import budgets_text
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import (
     BudgetType,
@@ -146,9 +147,12 @@ def revoke(shell: Shell, grant: str, key: str) -> None:
 @click.argument("amount_sat", type=Sats())
 @click.option("--min", "least", type=Sats(), metavar="SAT", help="The least that may be taken (default: 1).")
 @click.option("--expires", type=MomentType(), metavar="WHEN", help="How long it is good: 10min, 12h (default: 10min).")
+@qr_options
 @key_option
 @common
-def session(shell: Shell, pointer: str, amount_sat: int, least: int | None, expires: Moment | None, key: str) -> None:
+def session(
+    shell: Shell, pointer: str, amount_sat: int, least: int | None, expires: Moment | None, key: str, qr: Qr
+) -> None:
     """Make a code that is good for one payment.
 
     Whoever shows it takes up to AMOUNT_SAT, once: show it to one person, and publish it never. The pointer POINTER must
@@ -170,7 +174,10 @@ def session(shell: Shell, pointer: str, amount_sat: int, least: int | None, expi
     made = shell.call("debit_session", params, key)
     bounds = f"from {amount(made['min_msat'])} to {amount(made['max_msat'])}"
     shell.note(f"whoever shows this code takes {bounds} once, until {when(made['expires_at'])}:")
-    shell.show(made, "it was used, or has ended" if made["ndebit"] is None else shell.code(made["ndebit"]))
+    if made["ndebit"] is None:
+        shell.show(made, "it was used, or has ended")
+    else:
+        qr.show(shell, made, made["ndebit"], is_secret=True)
 
 
 def _described(found: dict[str, Any]) -> str:

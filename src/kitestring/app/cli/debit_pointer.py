@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import BudgetType, Sats, TypedBudget, amount, budget_params, facts, msat
 
@@ -46,11 +47,12 @@ def command() -> None:
     "--sessions", type=_SESSIONS, default="off",
     help="Codes that are good once: none, those that you make, or any (default: off).",
 )  # fmt: skip
+@qr_options
 @key_option
 @common
 def create(
     shell: Shell, label: str, policy: str, limits: _Limits, per_payment: int | None, account: str, sessions: str,
-    key: str,
+    key: str, qr: Qr,
 ) -> None:  # fmt: skip
     """Make a pointer and show its code.
 
@@ -59,7 +61,7 @@ def create(
     params: dict[str, Any] = {"label": label, "policy": policy, "account": account, "sessions": sessions}
     params |= _limits(limits, per_payment)
     result = shell.call("debit_pointer_create", params, key)
-    shell.show(result, shell.code(result["ndebit"]))
+    qr.show(shell, result, result["ndebit"])
 
 
 @command.command("list")
@@ -113,9 +115,10 @@ def policy(
 
 @command.command("relink")
 @click.argument("pointer")
+@qr_options
 @key_option
 @common
-def relink(shell: Shell, pointer: str, key: str) -> None:
+def relink(shell: Shell, pointer: str, key: str, qr: Qr) -> None:
     """Make a code anew, over the relays of today.
 
     POINTER is its label, its id or its code. The old code goes on working for as long as one of the relays in it is
@@ -129,7 +132,7 @@ def relink(shell: Shell, pointer: str, key: str) -> None:
             f"give out the new code of {result['label']}: the old one works as long as an old relay does, and "
             f"{', '.join(result['left_relays'])} is not served for it any more from the next start on"
         )
-    shell.show(result, shell.code(result["ndebit"]))
+    qr.show(shell, result, result["ndebit"])
 
 
 @command.command("delete")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, table, when
 from kitestring.base.commands import (
@@ -57,11 +58,12 @@ def command() -> None:
     f"{MIN_HOLD_BLOCKS} to {MAX_HOLD_BLOCKS} (default: 144, about a day).",
 )  # fmt: skip
 @wallet_options("To be held by this wallet")
+@qr_options
 @key_option
 @common
 def create(
     shell: Shell, amount_sat: int, payment_hash: str, description: str, expiry: int, blocks: int | None,
-    wallet: str | None, encryption: Encryption, key: str,
+    wallet: str | None, encryption: Encryption, key: str, qr: Qr,
 ) -> None:  # fmt: skip
     """Make a hold invoice for AMOUNT_SAT. It is into the service's own account, or with --wallet into any wallet.
 
@@ -92,7 +94,7 @@ def create(
     shell.note(f"a hold invoice for {amount(made['amount_msat'])}, to be paid until {when(made['expires_at'])}.")
     shell.note(f"take what is paid:    kitestring hold settle {made['payment_hash']}{word}{where}")
     shell.note(f"or give it back:      kitestring hold cancel {made['payment_hash']}{where}")
-    shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
+    qr.show(shell, made, made["bolt11"], held=made["bolt11"].upper())
 
 
 @command.command("settle")

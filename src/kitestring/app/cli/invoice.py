@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
 from kitestring.app.cli.on_paid import HELP, OnPaid
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MIN_EXPIRY_S
@@ -37,11 +38,12 @@ _NO_AMOUNT: Final = (
 @click.option("--on-paid", metavar="CMD", default="", help=HELP)
 @click.option("--account", default="owner", metavar="NAME", help="The account that is paid (default: the node itself).")
 @wallet_options("To be paid to this wallet")
+@qr_options
 @key_option
 @common
 def command(
     shell: Shell, amount_sat: int | None, description: str, expiry: int, wait: bool, on_paid: str, account: str,
-    wallet: str | None, encryption: Encryption, key: str,
+    wallet: str | None, encryption: Encryption, key: str, qr: Qr,
 ) -> int:  # fmt: skip
     """Make an invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet.
 
@@ -56,7 +58,7 @@ def command(
     def show(made: dict[str, Any]) -> None:
         wanted = "what the payer names" if made["amount_msat"] is None else amount(made["amount_msat"])
         shell.note(f"an invoice for {wanted}, valid until {when(made['expires_at'])}:")
-        shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
+        qr.show(shell, made, made["bolt11"], held=made["bolt11"].upper())
         if wait:
             shell.note_waiting("waiting until it is paid; Ctrl-C ends the waiting, not the invoice …")
 

@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.managing import COMMANDS
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import facts, short_key, table, when
 
@@ -35,16 +36,17 @@ def command() -> None:
     "--policy", type=_POLICIES, default="ask", help="What a key without a grant gets (default: you are asked)."
 )
 @click.option("--account", default="owner", metavar="NAME", help="The account that is paid (default: the node itself).")
+@qr_options
 @key_option
 @common
-def link(shell: Shell, label: str, policy: str, account: str, key: str) -> None:
+def link(shell: Shell, label: str, policy: str, account: str, key: str, qr: Qr) -> None:
     """Make a link for an app, and show its code.
 
     LABEL is for you alone. Give the code only to the app that shall manage offers: its id is random, and nobody else
     can ask.
     """
     result = shell.call("manage_link", {"label": label, "policy": policy, "account": account}, key)
-    shell.show(result, shell.code(result["nmanage"]))
+    qr.show(shell, result, result["nmanage"])
 
 
 @command.command("links")
@@ -73,9 +75,10 @@ def policy(shell: Shell, link: str, policy: str, key: str) -> None:
 
 @command.command("relink")
 @click.argument("link")
+@qr_options
 @key_option
 @common
-def relink(shell: Shell, link: str, key: str) -> None:
+def relink(shell: Shell, link: str, key: str, qr: Qr) -> None:
     """Make a code anew, over the relays of today.
 
     LINK is its label, its id or its code. The old code works for as long as one of the relays in it is served; offers
@@ -89,7 +92,7 @@ def relink(shell: Shell, link: str, key: str) -> None:
             f"give out the new code of {result['label']}: the old one works as long as an old relay does, and "
             f"{', '.join(result['left_relays'])} is not served for it any more from the next start on"
         )
-    shell.show(result, shell.code(result["nmanage"]))
+    qr.show(shell, result, result["nmanage"])
 
 
 @command.command("unlink")

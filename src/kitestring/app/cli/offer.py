@@ -9,6 +9,7 @@ import click
 
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.given import CodeType
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
 from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, table, when
 
@@ -79,6 +80,7 @@ def end_params(expires: Moment | None) -> dict[str, int]:
 @click.option("--expires", type=MomentType(), metavar="WHEN", help="When the sale ends: 12h, 30d, 2027-01-31.")
 @click.option("--zaps", "zap_key", metavar="NPUB", help="Take the zaps that are for this key; the code says so.")
 @click.option("--webhook", default="", metavar="URL", help="A server of yours that is told of each payment.")
+@qr_options
 @key_option
 @common
 def create(
@@ -94,6 +96,7 @@ def create(
     zap_key: str | None,
     webhook: str,
     key: str,
+    qr: Qr,
 ) -> None:
     """Make an offer; payers see LABEL. Without a price the payer names the amount."""
     params: dict[str, Any] = {"label": label, "account": account, "payer_data": questions(payer_data)}
@@ -103,7 +106,7 @@ def create(
     if webhook:
         params["webhook"] = webhook
     result = shell.call("offer_create", params, key)
-    shell.show(result, shell.code(result["noffer"]))
+    qr.show(shell, result, result["noffer"])
     if webhook:
         shell.note(f"the secret of its webhook: kitestring offer webhook {quote(label)}")
 
@@ -135,8 +138,9 @@ def list_(shell: Shell) -> None:
 
 @command.command("show")
 @click.argument("offer", type=CodeType())
+@qr_options
 @common
-def show(shell: Shell, offer: str) -> None:
+def show(shell: Shell, offer: str, qr: Qr) -> None:
     """Show one offer and its code. OFFER is its label, its id or its code, also one from before it has moved."""
     found = shell.read("offer_show", {"offer": offer})
     pairs = [
@@ -154,7 +158,7 @@ def show(shell: Shell, offer: str) -> None:
         ("old relay", ", ".join(found["old_relays"])),
         ("id", found["offer_id"]),
     ]
-    shell.show(found, f"{facts(pairs)}\n\n{shell.code(found['noffer'])}")
+    qr.show(shell, found, found["noffer"], before=facts(pairs))
 
 
 @command.command("on")
@@ -183,9 +187,10 @@ def off(shell: Shell, offer: str, key: str) -> None:
 
 @command.command("relink")
 @click.argument("offer")
+@qr_options
 @key_option
 @common
-def relink(shell: Shell, offer: str, key: str) -> None:
+def relink(shell: Shell, offer: str, key: str, qr: Qr) -> None:
     """Make a code anew, over the relays of today. OFFER is the label, the id or the code of an offer.
 
     What was printed before goes on working for as long as one of the relays in it is served: print the new one.
@@ -198,7 +203,7 @@ def relink(shell: Shell, offer: str, key: str) -> None:
             f"print the new code of {result['label']}: the old one works as long as an old relay does, and "
             f"{', '.join(result['left_relays'])} is not served for it any more from the next start on"
         )
-    shell.show(result, shell.code(result["noffer"]))
+    qr.show(shell, result, result["noffer"])
 
 
 @command.command("delete")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.offer import end_params, price_options, price_params, questions
+from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Moment, MomentType
 
@@ -37,6 +38,7 @@ class _EndType(MomentType):
     help="All that the payer must tell, or may (name?), in place of what was asked; 'nothing' for none.",
 )  # fmt: skip
 @click.option("--expires", type=_EndType(), metavar="WHEN", help="When the sale ends: 12h, 30d, 2027-01-31, or never.")
+@qr_options
 @key_option
 @common
 def command(
@@ -51,6 +53,7 @@ def command(
     payer_data: tuple[str, ...],
     expires: Moment | None,
     key: str,
+    qr: Qr,
 ) -> None:
     """Change an offer. OFFER is its label, its id or its code. What is not named stays as it is.
 
@@ -80,4 +83,4 @@ def command(
         shell.note(_ANOTHER_CODE)
     else:
         shell.note(f"the offer {result['label']} is changed, and its code is the same")
-    shell.show(result, shell.code(result["noffer"]))
+    qr.show(shell, result, result["noffer"])

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: Seconds that somebody looks at nothing before a word is said.
 LONG_WAIT_S: Final = 2.0
-#: The most that a QR code holds, with the least correction of errors.
-MAX_QR_BYTES: Final = 2_953
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
 #: The beginning of a command that a sentence tells to type, without options before it.
 _HINT: Final = re.compile(r"`kitestring (?=[a-z])", re.ASCII)
+
+
+class Drawn(str):
+    """Lines that were drawn here for a terminal, in colours of their own: they are written as they are."""
+
+    __slots__ = ()
 
 
 class Shell:
@@ -137,13 +141,15 @@ class Shell:
         words = self.directory_words
         return _HINT.sub(lambda found: found[0] + words, text) if words else text
 
-    def show(self, result: Result, text: str, *, again: str = "") -> None:
-        """``result`` as one JSON line with ``--json``, else ``text`` for people. ``again`` is the command that shows it
-        once more, for what must not be lost where it cannot be written."""
+    def show(self, result: Result, text: str | Sequence[str], *, again: str = "") -> None:
+        """``result`` as one JSON line with ``--json``, else ``text`` for people, in one or in parts. ``again`` is the
+        command that shows it once more, for what must not be lost where it cannot be written."""
         if self.as_json:
             self.print_json(result, again=again)
         elif text:
-            _write(on_screen(self.hinted(text)), again)
+            parts = (text,) if isinstance(text, str) else text
+            seen = (part if isinstance(part, Drawn) else on_screen(self.hinted(part)) for part in parts)
+            _write("\n".join(seen), again)
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
@@ -190,14 +196,6 @@ class Shell:
         """``text`` in a form of its own, such as CSV: written out at once, because more may follow."""
         _write(on_screen(text), "")
 
-    def code(self, text: str, *, drawn: str = "") -> str:
-        """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``. What no
-        QR code holds stands alone."""
-        held = drawn or text
-        if self.as_json or not person_looks() or len(held.encode()) > MAX_QR_BYTES:
-            return text
-        return f"{qr_code(held)}\n\n{text}"
-
 
 def give_up_what_cannot_be_written() -> None:
     """Forget what standard output did not take: tried once more at the exit, it would fail with a traceback."""
@@ -237,7 +235,7 @@ def _write(answer: str, again: str) -> None:
     if out is None and again:
         raise _unwritten("standard output is closed", again)
     try:
-        click.echo(answer)
+        click.echo(answer, color=True)  # the only colours in it are those of what was drawn
     except BrokenPipeError as error:
         if not again:  # the reader has seen enough
             raise
@@ -258,17 +256,6 @@ def _need_text(params: Mapping[str, object]) -> None:
             if isinstance(text, str) and not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
                 sentence = f"{name.replace('_', ' ')} is not UTF-8 text: set terminal and shell to UTF-8"
                 raise KitestringError(Reason.MALFORMED, sentence)
-
-
-def qr_code(text: str) -> str:
-    """``text`` as a QR code of half blocks, for a terminal."""
-    import io
-
-    import segno
-
-    drawing = io.StringIO()
-    segno.make(text, error="l", micro=False).terminal(drawing, compact=True, border=2)
-    return drawing.getvalue().rstrip("\n")
 
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from kitestring.app.cli.connect import missing_lines
-from kitestring.app.cli.shell import Shell, common, person_looks, qr_code
+from kitestring.app.cli.qr import drawing
+from kitestring.app.cli.shell import Shell, common, person_looks
 from kitestring.app.cli.values import facts
 from kitestring.base.text import clean
 
@@ -26,10 +27,10 @@ MAX_ALIAS_CHARS: Final = 32
 @click.command("up")
 @click.option("--relay", "relays", multiple=True, metavar="URL", help="A relay to be reached through; may repeat.")
 @click.option("--node", metavar="URL", help="The Lightning node, such as lnd+https://HOST:PORT?cert=…&macaroon=…")
-@click.option("--qr/--no-qr", default=None, help="Show QR codes (default: when a person is looking).")
+@click.option("--qr/--no-qr", default=False, help="Show the offer and the link of the first start as QR codes too.")
 @click.option("--quiet", is_flag=True, help="Show no line for each payment, refusal and change (see log_activity).")
 @common
-def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | None, quiet: bool) -> None:
+def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool, quiet: bool) -> None:
     """Start the service, show its card, and serve until Ctrl-C.
 
     Without settings it runs a sandbox node with 1,000,000 sat and its own relay. With --relay it listens on no TCP
@@ -50,10 +51,9 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
     def show(card: Card) -> None:
         if not person_looks():  # a file or a journal keeps what is written into it
             card = replace(card, nwc_uri=None)
-        wanted = person_looks() if qr is None else qr
         extra = shell.directory_words
         again = f"{_link(card, extra)}, while it runs" if card.nwc_uri else ""
-        shell.show(card_json(card), card_text(card, sandbox=sandbox, qr=wanted, extra=extra), again=again)
+        shell.show(card_json(card), card_parts(card, sandbox=sandbox, qr=qr, extra=extra), again=again)
 
     run(config, show)
 
@@ -75,8 +75,8 @@ def card_json(card: Card) -> dict[str, object]:
     }
 
 
-def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
-    """The card for people. ``extra`` is the option they must repeat in the commands that are suggested."""
+def card_parts(card: Card, *, sandbox: bool, qr: bool = False, extra: str = "") -> list[str]:
+    """The card for people, part after part. ``extra`` is the option they must repeat in what they type next."""
     parts = [
         f"kitestring is up {_where(card, sandbox=sandbox)}",
         "",
@@ -90,7 +90,7 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     ]
     if card.noffer:
         parts += ["", "Your offer: anybody can pay this code, as often as they like.", "", card.noffer]
-        parts += ["", qr_code(card.noffer)] if qr else []
+        parts += ["", drawing(card.noffer, f"kitestring {extra}offer show OFFER --qr-file FILE.png")] if qr else []
     if card.ndebit:
         parts += [
             "",
@@ -100,10 +100,10 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     if card.nwc_uri:
         parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
         parts += [f"keep it secret; until its first use `{_link(card, extra)}` shows it again.", "", card.nwc_uri]
+        parts += ["", drawing(card.nwc_uri, f"{_link(card, extra)} --qr-file FILE.png")] if qr else []
     parts += ["", *missing] if (missing := missing_lines(card.missing_on, every=_nobody_has(card))) else []
     tries = [*_activation(), *_next(card, sandbox, extra)]
-    parts += ["", "What to type next, in a second shell:", "", *tries, "", "Ctrl-C stops it."]
-    return "\n".join(parts)
+    return [*parts, "", "What to type next, in a second shell:", "", *tries, "", "Ctrl-C stops it."]
 
 
 def _where(card: Card, *, sandbox: bool) -> str:
