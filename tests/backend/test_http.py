@@ -296,7 +296,7 @@ def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path, pem: str) -> 
     (tmp_path / "pem").write_text(pem)
     with pytest.raises(KitestringError, match="holds no PEM certificate"):
         read_pin(BackendUrl.parse(f"x+https://h?cert={tmp_path}/pem"))
-    with pytest.raises(KitestringError, match=r"the certificate .*missing cannot be read: No such file"):
+    with pytest.raises(KitestringError, match=r"the certificate .*missing cannot be read: no such file"):
         read_pin(BackendUrl.parse(f"x+https://h?cert={tmp_path}/missing"))
 
 

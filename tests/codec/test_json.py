@@ -171,7 +171,7 @@ def test_a_text_is_read_within_its_length() -> None:
     assert text_member({"t": None}, "t") is None
     with pytest.raises(CodecError, match="longer"):
         text_member({"t": "abcd"}, "t", max_length=3)
-    with pytest.raises(CodecError, match="text"):
+    with pytest.raises(CodecError, match="string"):
         text_member({"t": 1}, "t")
 
 

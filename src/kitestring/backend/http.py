@@ -142,7 +142,10 @@ def read_file(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise KitestringError(Reason.MALFORMED, f"{what} {path} cannot be read: {error.strerror}") from error
+        raise KitestringError(
+            Reason.MALFORMED,
+            f"{what} {path} cannot be read: {trouble(error)}; check its name and who may read it",
+        ) from error
 
 
 class NodeHttp:

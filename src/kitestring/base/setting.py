@@ -117,8 +117,8 @@ def _parse_switch(text: str) -> object:
     return {"true": True, "false": False}.get(text.strip().lower(), text)
 
 
-TEXT: Final = ValueKind("a text", lambda value: value if isinstance(value, str) else None)
-TEXTS: Final = list_of(TEXT, "a list of texts")
+TEXT: Final = ValueKind("a string", lambda value: value if isinstance(value, str) else None)
+TEXTS: Final = list_of(TEXT, "a list of strings")
 SWITCH: Final = ValueKind("true or false", lambda value: value if isinstance(value, bool) else None, _parse_switch)
 SATS: Final = sats()
 PORT: Final = whole("TCP port", 0, 65_535)

@@ -61,22 +61,22 @@ def decode_symbols(text: str, *, variant: Variant = Variant.BECH32, limit: int =
 def decode_digits(text: str, *, variant: Variant | None = Variant.BECH32, limit: int = MAX_LENGTH) -> Digits:
     """Check a string without converting its data. ``variant=None`` accepts both checksums. Raises CodecError."""
     if len(text) > min(limit, MAX_LENGTH):
-        raise CodecError(f"the text is longer than {min(limit, MAX_LENGTH)} characters")
+        raise CodecError(f"the code is longer than {min(limit, MAX_LENGTH)} characters")
     lower = text.lower()
     if not text.isascii():  # str.lower() would turn the Kelvin sign into a k
-        raise CodecError("the text has characters that do not occur in bech32")
+        raise CodecError("the code has a character that no code has: copy it again")
     if text not in (lower, text.upper()):
-        raise CodecError("upper and lower case are mixed")
+        raise CodecError("the code mixes upper and lower case: copy it again")
     hrp, separator, data = lower.rpartition("1")
     if not separator or not hrp or len(hrp) > MAX_HRP_LENGTH:
-        raise CodecError("this is no bech32 text: the prefix is missing or too long")
+        raise CodecError("this is no code: one begins like npub1…, noffer1… or lnbc1…")
     if len(data) < _CHECKSUM_LENGTH:
-        raise CodecError("the text is too short for a checksum")
+        raise CodecError("the code is cut off: copy all of it")
     try:
         digits = data.encode().translate(_TO_DIGITS)
         value = int(digits, 32)
     except ValueError:
-        raise CodecError("the text has characters that do not occur in bech32") from None
+        raise CodecError("the code has a character that no code has: copy it again") from None
     found = _VARIANTS.get(_checksum(_prefix_value(hrp) << 5 * len(data) | value))
     if found is None or (variant is not None and found is not variant):
         raise CodecError("the checksum is wrong: a character is missing or mistyped")

@@ -106,7 +106,7 @@ def text_member(members: Mapping[str, object], name: str, *, max_length: int = M
     if value is None:
         return None
     if not isinstance(value, str):
-        raise CodecError(f"{name} must be a text")
+        raise CodecError(f"{name} must be a string")
     if len(value) > max_length:
         raise CodecError(f"{name} is longer than {max_length} characters")
     return value

@@ -14,4 +14,4 @@ def test_a_service_that_runs_is_backed_up_with_all_that_was_said_before(service:
     there = kitestring("--json", "account", "list", KITESTRING_DATA_DIR=str(target))
     assert '"kept"' in there.stdout
     again = service.run("backup", str(target))
-    assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)

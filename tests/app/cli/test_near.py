@@ -11,13 +11,13 @@ from tests.kit.app.console import commands, kitestring
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["help"], "there is no command 'help'; did you mean `kitestring --help`?; see `kitestring --help`"),
-        (["send"], "there is no command 'send'; did you mean `kitestring pay`?; see `kitestring --help`"),
-        (["blance"], "there is no command 'blance'; did you mean `kitestring balance`?; see `kitestring --help`"),
+        (["help"], "there is no command 'help'; did you mean `kitestring --help`?"),
+        (["send"], "there is no command 'send'; did you mean `kitestring pay`?"),
+        (["blance"], "there is no command 'blance'; did you mean `kitestring balance`?"),
         (["zzz"], "there is no command 'zzz'; see `kitestring --help`"),
         (
             ["offer", "lst"],
-            "there is no command 'offer lst'; did you mean `kitestring offer list`?; see `kitestring offer --help`",
+            "there is no command 'offer lst'; did you mean `kitestring offer list`?",
         ),
         (
             ["debit", "pointer", "lst"],

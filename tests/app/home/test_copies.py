@@ -78,7 +78,7 @@ async def test_a_backup_that_breaks_off_leaves_nothing(
 async def test_a_backup_goes_into_a_new_directory_alone(home: DataDir, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     back_up(home, tmp_path / "empty", NOW)
-    with pytest.raises(KitestringError, match="is there already"):
+    with pytest.raises(KitestringError, match="exists already"):
         back_up(home, tmp_path / "empty", NOW)
     with pytest.raises(KitestringError, match=r"no service in .* yet"):
         back_up(DataDir(tmp_path / "nobody", tmp_path), tmp_path / "new", NOW)

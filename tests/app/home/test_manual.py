@@ -126,7 +126,7 @@ def test_the_written_file_tells_meaning_type_unit_and_variables() -> None:
         "# the system caches the file besides.\n# Type: a whole number from 1 to 65536; unit: MiB.\n#cache_mib = 16\n\n"
     )
     assert wanted in commented_toml()
-    assert "# Type: a text.\n# The environment variable HTTP_PROXY or http_proxy overrides it.\n" in commented_toml()
+    assert "# Type: a string.\n# The environment variable HTTP_PROXY or http_proxy overrides it.\n" in commented_toml()
 
 
 @pytest.mark.parametrize("key", ROWS)

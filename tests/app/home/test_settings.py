@@ -58,7 +58,7 @@ def test_a_variable_is_read_by_the_first_of_its_names_unless_it_is_empty() -> No
         ({"oven": {"heat": 300}}, "file: oven.heat must be a whole number from 50 to 250"),
         ({"oven": 3}, "file: oven must be a section, written [oven]"),
         ({"oven": {"heart": 3}}, "file: oven.heart is not a setting; did you mean oven.heat?"),
-        ({"name": {"first": "a"}}, "file: name must be a text"),
+        ({"name": {"first": "a"}}, "file: name must be a string"),
         (
             {"zzz": 3},
             "file: zzz is not a setting; the settings are name, oven.heat, oven.fan, shelf.spices",

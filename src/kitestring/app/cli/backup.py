@@ -22,6 +22,8 @@ def command(shell: Shell, directory: str) -> None:
 
     from kitestring.app.home.copies import back_up
 
+    if not directory:  # a script's empty variable must not mean the directory where it runs
+        raise click.BadParameter("DIRECTORY is empty: name a new one", click.get_current_context())
     target = Path(directory).absolute()
     back_up(shell.home, target, int(time.time()))
     shell.show({"directory": str(target)}, f"wrote {target}")

@@ -55,6 +55,4 @@ def _read(text: str) -> dict[str, object]:
         return loads_object(text)
     except CodecError as error:
         example = """'{"round": "a"}'"""
-        raise KitestringError(
-            Reason.MALFORMED, f"PARAMS-JSON is one JSON object, such as {example}: {error}"
-        ) from error
+        raise KitestringError(Reason.MALFORMED, f"PARAMS-JSON is one JSON object, such as {example}") from error

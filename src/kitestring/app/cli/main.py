@@ -183,7 +183,9 @@ def _(error: click.exceptions.NoArgsIsHelpError) -> _Told:
 
 @_explain.register(click.ClickException)
 def _(error: click.ClickException) -> _Told:
-    return _Told(Exit.USAGE, _usage(error), Reason.MALFORMED.value)
+    from kitestring.app.cli.mistakes import in_one_sentence
+
+    return _Told(Exit.USAGE, in_one_sentence(error), Reason.MALFORMED.value)
 
 
 @_explain.register(OSError)
@@ -194,18 +196,6 @@ def _(error: OSError) -> _Told:
     where = f" ({error.filename})" if error.filename else ""
     sentence = _OF_THE_SYSTEM.get(error.errno or 0, f"{(error.strerror or 'the system refused').lower()}{{}}")
     return _Told(Exit.INTERNAL, sentence.replace("{}", where))
-
-
-def _usage(error: click.ClickException) -> str:
-    """A mistake on the command line in one sentence, with the name of the argument only where it is missing."""
-    context = getattr(error, "ctx", None)
-    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
-        error = click.UsageError("an amount or a number has no sign: write it as in 21", context)
-    plain = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
-    sentence = (error.message if plain else error.format_message()).rstrip(".")
-    if not (sentence[:3].isalpha() and sentence[:3].isupper()):  # the code of a currency stays as it is
-        sentence = sentence[:1].lower() + sentence[1:]
-    return f"{sentence}; see `{context.command_path} --help`" if context is not None else sentence
 
 
 def _tell_bug(error: Exception) -> int:

@@ -61,6 +61,10 @@ def price_params(
 
 def questions(typed: tuple[str, ...]) -> list[str]:
     """The list of all that a payer is asked for: each option may name several."""
+    if "" in typed:  # a script's empty variable must not mean an offer that asks for nothing
+        raise click.BadParameter(
+            "--ask is empty: name what the payer must tell, such as email", click.get_current_context()
+        )
     return [field.strip() for one in typed for field in one.split(",") if field.strip()]
 
 

@@ -40,9 +40,8 @@ def back_up(home: DataDir, target: Path, now: int) -> None:
     service_id = Keyring(seed).service_id
     home.check_owner(service_id)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise KitestringError(Reason.ALREADY_USED, f"{target} is there already: name a directory that is new")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # for its owner alone
+        raise KitestringError(Reason.ALREADY_USED, f"{target} exists already: name a directory that does not")
+    draft = _draft(target)
     try:
         copy = DataDir(draft, draft)
         why = f"this ledger comes from the backup of {_date(now)}; what happened since then is not in it"
@@ -106,6 +105,18 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
             copy_book(backup.path, home.path)
             sync_directory(home.path)
     return aside
+
+
+def _draft(target: Path) -> Path:
+    """A new directory beside ``target``, for its owner alone. Raises KitestringError where none can be made."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        why = (error.strerror or "refused").lower()
+        raise KitestringError(
+            Reason.UNKNOWN_TARGET, f"nothing can be written in {target.parent} ({why}): name another directory"
+        ) from error
 
 
 def _requestor(home: DataDir) -> Path:

@@ -30,7 +30,7 @@ from kitestring.app.owner.desk import (
     Spending,
 )
 from kitestring.app.owner.results.words import AnswerJson
-from kitestring.app.owner.table import IDEMPOTENCY_KEY
+from kitestring.app.owner.table import IDEMPOTENCY_KEY, TABLE
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand
 from kitestring.base.errors import KitestringError, Reason
@@ -49,6 +49,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 #: The member under which a stored result remembers what it was asked for.
 _ASKED: Final = "asked"
 _KEY: Final = re.compile(IDEMPOTENCY_KEY)
+_WORDS: Final = {row.name: row.words for row in TABLE}
 _FIELD: Final = re.compile(r"\$\.(\w+)")
 #: Parameters that name what a command is about, and nothing of it that is a secret.
 _ABOUT: Final = ("name", "connection", "label", "offer", "pointer", "account", "id", "key")
@@ -56,7 +57,7 @@ _ABOUT: Final = ("name", "connection", "label", "offer", "pointer", "account", "
 MAX_ABOUT_CHARS: Final = 64
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
 _KINDS: Final = {
-    "str": "a text", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "an object",
+    "str": "a string", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "an object",
 }  # fmt: skip
 
 
@@ -328,8 +329,8 @@ def in_words(name: str, params: msgspec.Struct) -> str:
 
 
 def _typed(name: str) -> str:
-    """A command as it is typed."""
-    return name.replace("_", " ")
+    """A command as it is typed; one that is on no command line, by its name."""
+    return _WORDS.get(name) or name.replace("_", " ")
 
 
 def _plain(words: str) -> str:

@@ -186,7 +186,7 @@ def _read_fields(offer: Mapping[str, object]) -> OfferFields:
 
 def _label(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_LABEL or not value.strip():
-        raise _bad("label", f"label is a text of 1 to {MAX_LABEL} characters")
+        raise _bad("label", f"label is a string of 1 to {MAX_LABEL} characters")
     if not is_safe(value):
         raise _bad("label", "label has a character that cannot be shown")
     return value
@@ -201,7 +201,7 @@ def _price(value: object) -> object:
 
 def _callback_url(value: object) -> str:
     if not isinstance(value, str):
-        raise _bad("callback_url", "callback_url is a text")
+        raise _bad("callback_url", "callback_url is a string")
     try:
         return require_callback_url(value) if value else ""
     except CodecError as error:
