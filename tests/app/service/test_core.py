@@ -84,20 +84,20 @@ async def test_an_embedded_service_that_cannot_start_gives_its_directory_back(
     stopped: list[Core] = []
     stop = Core.stop
 
-    async def counted(self: Core) -> int:
+    async def counted(self: Core, grace_s: float) -> int:
         stopped.append(self)
-        return await stop(self, 1)
+        return await stop(self, grace_s)
 
     monkeypatch.setattr(Core, "stop", counted)
-    monkeypatch.setattr("kitestring.app.embedded.LISTEN_S", 0.0)
+    monkeypatch.setattr("kitestring.app.embedded.host.LISTEN_S", 0.0)
     service = Service(relays=[NOWHERE], store=tmp_path / "kite.db")
     with monkeypatch.context() as broken:
         broken.setattr(Core, step, fail)
         with pytest.raises(BrokenError):
             await service.__aenter__()
     assert len(stopped) == 1
-    with pytest.raises(KitestringError, match="not running"):
-        await service.add_grant("app")
+    with pytest.raises(KitestringError, match="no service is running"):
+        await service.balance()
     async with service:  # its lock is free again
         pass
 
