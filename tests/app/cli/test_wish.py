@@ -91,6 +91,12 @@ def test_an_amount_in_a_currency_is_paid_at_the_rate_of_now_and_shown_before(
     assert (in_sats(shell, 21), in_sats(shell, None)) == (21, None)
 
 
+def test_what_was_typed_in_a_currency_is_told_beside_its_sats_so_that_it_can_be_repeated() -> None:
+    priced = Wish(OFFER, 4_500, in_currency=InCurrency(450, "EUR")).params()
+    assert (priced["amount_msat"], priced["currency"], priced["amount_minor"]) == (4_500_000, "EUR", 450)
+    assert "currency" not in Wish(OFFER, 4_500).params()
+
+
 def test_an_amount_in_a_currency_whose_rate_nobody_knows_is_refused_and_never_guessed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

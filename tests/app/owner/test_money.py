@@ -194,6 +194,17 @@ async def test_a_key_pays_one_thing_only(shop: Shop, changed: dict[str, Any]) ->
     assert len(shop.office.node.sends) == 1
 
 
+async def test_an_amount_in_a_currency_is_the_same_order_whatever_it_is_worth_when_it_is_repeated(shop: Shop) -> None:
+    asked: dict[str, Any] = {"target": shop.code(), "currency": "EUR", "amount_minor": 450}
+    first = await shop.office.run("pay", **asked, amount_msat=21_000)
+    assert await shop.office.run("pay", **asked, amount_msat=20_900) == first
+    assert (await shop.office.run("pay_preview", **asked, amount_msat=20_900, key="k1"))["is_repeated"]
+    other = {**asked, "amount_minor": 451, "amount_msat": 21_000}
+    assert (await shop.office.refused("pay", **other)).reason is Reason.ALREADY_USED
+    assert (await shop.office.refused("pay", target=shop.code(), amount_msat=21_000)).reason is Reason.ALREADY_USED
+    assert len(shop.office.node.sends) == 1
+
+
 async def test_what_an_offer_is_told_is_kept_as_a_hash_and_is_part_of_the_order(shop: Shop) -> None:
     bob: dict[str, Any] = {"target": shop.code(), "amount_msat": 21_000, "payer_data": {"name": "Bob"}, "nip69": True}
     first = await shop.office.run("pay", **bob)

@@ -70,7 +70,8 @@ def command(
         refuse_key()
         payer = FromWallet(shell, wallet, read_secret(shell, wallet), encryption)
         read(target)
-    wish = Wish(target, in_sats(shell, amount_typed), max_sat, max_fee, description, payer_data, nip69)
+    typed = amount_typed if isinstance(amount_typed, InCurrency) else None
+    wish = Wish(target, in_sats(shell, amount_typed), max_sat, max_fee, description, payer_data, nip69, typed)
     pay_if_agreed(shell, wish, payer, show_paid, yes=yes, dry_run=dry_run)
 
 

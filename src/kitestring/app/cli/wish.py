@@ -43,7 +43,8 @@ data_option = click.option(
 
 @dataclass(frozen=True)
 class Wish:
-    """The target and the payer's words about it; amounts in sats."""
+    """The target and the payer's words about it; amounts in sats. ``in_currency`` is the one that was typed in another
+    currency, whose worth is ``amount_sat``."""
 
     target: str
     amount_sat: int | None = None
@@ -52,6 +53,7 @@ class Wish:
     description: str = ""
     payer_data: Mapping[str, str] = field(default_factory=dict, repr=False)
     nip69: bool = False
+    in_currency: InCurrency | None = None
 
     def params(self) -> dict[str, Any]:
         """The wish as the service takes it; what is not said is left to the service."""
@@ -60,7 +62,11 @@ class Wish:
             "max_amount_msat": self.max_sat,
             "max_fee_msat": self.max_fee_sat,
         }
-        words = {"payer_data": dict(self.payer_data), "nip69": self.nip69}
+        typed = self.in_currency or InCurrency(0, "")
+        words = {
+            "payer_data": dict(self.payer_data), "nip69": self.nip69, "currency": typed.currency,
+            "amount_minor": typed.minor,
+        }  # fmt: skip
         return {
             "target": self.target,
             "description": self.description,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.accounts import find_account, need_account, show_account, sub_accounts
+from kitestring.app.owner.budgets import AmountMinor
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, in_words, key_reused
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Foreseeing, Operating, Reading, Receiving, Spending, expect
@@ -18,6 +19,7 @@ from kitestring.app.owner.params import (
     MAX_NOTE_CHARS,
     MAX_WAIT_S,
     AmountMsat,
+    Currency,
     Name,
     NoParams,
     npub,
@@ -59,8 +61,9 @@ MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``target`` is an invoice, an offer, or somebody who names one; ``amount_msat`` is needed where it names none.
     ``max_amount_msat`` is the most that may be paid: up to it, what only the service of an offer names. An offer is
-    told ``payer_data``, and asked in the form of 2024 with ``nip69``. ``bolt11`` is the very invoice of the target that
-    the payer has seen (`pay_preview`): it is paid, and the target is not asked again."""
+    told ``payer_data``, and asked in the form of 2024 with ``nip69``. ``amount_minor`` of ``currency`` is the amount as
+    it was typed, of which ``amount_msat`` is the worth: it is part of the order in its place. ``bolt11`` is the very
+    invoice of the target that the payer has seen (`pay_preview`): it is paid, and the target is not asked again."""
 
     target: Annotated[str, Meta(min_length=1, max_length=16_384)]
     amount_msat: AmountMsat | None = None
@@ -69,6 +72,8 @@ class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     payer_data: Annotated[dict[str, str], Meta(max_length=MAX_PAYER_KEYS)] = {}
     nip69: bool = False
+    currency: Currency | None = None
+    amount_minor: AmountMinor | None = None
     bolt11: Annotated[str, Meta(max_length=16_384)] = ""
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
@@ -154,6 +159,8 @@ def _asked(params: PayParams) -> dict[str, Any]:
         "amount_msat": params.amount_msat,
         "max_fee_msat": params.max_fee_msat,
     }
+    if params.currency:  # repeated later, it is worth something else, and is the same order
+        asked |= {"amount_msat": None, "currency": params.currency, "amount_minor": params.amount_minor}
     if params.max_amount_msat is not None:
         asked["max_amount_msat"] = params.max_amount_msat
     if params.payer_data:

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from kitestring.app.owner.budgets import AmountMinor
 from kitestring.app.owner.command import Call, Commands, Foresee, request_id
 from kitestring.app.owner.desk import Foreseeing, expect
 from kitestring.app.owner.money import MaxFeeMsat, payable_of
-from kitestring.app.owner.params import AmountMsat
+from kitestring.app.owner.params import AmountMsat, Currency
 from kitestring.app.owner.results.money import PreviewJson
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result
@@ -37,6 +38,8 @@ class PreviewParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     payer_data: Annotated[dict[str, str], Meta(max_length=MAX_PAYER_KEYS)] = {}
     nip69: bool = False
+    currency: Currency | None = None
+    amount_minor: AmountMinor | None = None
     key: Annotated[str, Meta(pattern=f"^{IDEMPOTENCY_KEY}$")] | None = None
 
 
