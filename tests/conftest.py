@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from tests.rig.network import LightningRig
 from tests.rig.process import Process, free_port, spawn, stop_all
 
 _FIXTURES_OF_PARTS = {"rig", "node_js", "foreign"}
+_NOT_BUILT = "not built here: "
+#: Rooms that come last, in this order.
+_LAST = {"sim": 1, "prove": 2, "docs": 3, "interop": 4, "acceptance": 5, "rig": 6}
 #: Where a test may be expected to fail: it plays a finding that is not mended yet.
 _FINDINGS = "tests/sim/findings/"
 #: What asyncio logs when a result that nobody has looked at is thrown away.
@@ -170,15 +174,37 @@ def contract() -> Iterator[None]:
 def need(*names: str) -> None:
     """Skip what asks for a real part that is not there; with CI=true that is a failure."""
     if absent := [name for name in names if name in parts.missing()]:
-        reason = f"not built here: {', '.join(absent)}; {parts.HOW_TO_GET}"
+        reason = f"{_NOT_BUILT}{', '.join(absent)}; {parts.HOW_TO_GET}"
         pytest.fail(reason) if in_ci() else pytest.skip(reason)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for a real part carries the marker, so that `-m 'not real'` leaves out exactly those."""
+    """A test that asks for a real part carries the marker, so that `-m 'not real'` leaves out exactly those.
+
+    Rooms whose single tests take long come last: what is broken shows at once, and nobody looks at 0 % for a minute.
+    """
     for item in items:
         if _FIXTURES_OF_PARTS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+    items.sort(key=lambda item: _LAST.get(item.nodeid.split("/")[1] if "/" in item.nodeid else "", 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell in one line what was skipped for want of real parts, and each other reason once."""
+    absent: set[str] = set()
+    others: Counter[str] = Counter()
+    skipped = terminalreporter.getreports("skipped")
+    for report in skipped:
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        if reason.startswith(_NOT_BUILT):
+            absent |= set(reason.removeprefix(_NOT_BUILT).partition(";")[0].split(", "))
+        else:
+            others[reason] += 1
+    if absent:
+        count = len(skipped) - others.total()
+        terminalreporter.write_line(f"{count} skipped: {_NOT_BUILT}{', '.join(sorted(absent))}; {parts.HOW_TO_GET}")
+    for reason, count in others.items():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
