@@ -13,7 +13,7 @@ METHODS = {"pay_invoice", "make_invoice", "lookup_invoice", "get_budget", "get_i
 def main() -> None:
     service = Service(backend="sandbox://", relays=["ws://127.0.0.1:7777"], store="kite.db")
     grant = service.grant("my agent", methods=METHODS, budget=Budget.daily(sat(5_000)))
-    print(grant.nwc_uri or "the link of `my agent` is in use already, and is shown no more", flush=True)
+    print(grant.nwc_uri or "the link of `my agent` is in use already, and is not shown again", flush=True)
     print("serving; Ctrl-C ends it", file=sys.stderr)
     service.run()
 

@@ -132,7 +132,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "I15": (
         "With an honest node and a relay, every payment ends.",
-        "Unknown payments are looked up again for ever. Open for over two weeks, the longest possible, is a finding.",
+        "Unknown payments are looked up again forever. Open for over two weeks, the longest possible, is a finding.",
     ),
     "I16": (
         "No secret is stored or printed in clear.",

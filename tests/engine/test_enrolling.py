@@ -1,4 +1,4 @@
-"""Enrolment: one key, one account, for ever the same codes; and what the key may do with it."""
+"""Enrolment: one key, one account, forever the same codes; and what the key may do with it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def rows(rig: Rig) -> tuple[int, int, int]:
     return len(await store.accounts()), len(await store.offers()), len(grants)
 
 
-# ------------------------------------------------------------ once and for ever
+# ------------------------------------------------------------ once and forever
 
 
 @virtual

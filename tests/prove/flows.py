@@ -521,7 +521,7 @@ async def _connected_once(stage: Stage) -> None:
 
 
 async def _shows_a_session(stage: Stage) -> None:
-    """The first payment fails and gives the word back, the second has it for ever."""
+    """The first payment fails and gives the word back, the second has it forever."""
     stage.debit("failed", stage.bill("bad", Script(settles_after_s=1, fails="no_route")), GUEST, k1=K1)
     await stage.told("failed")
     stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)), GUEST, k1=K1)

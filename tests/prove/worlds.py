@@ -260,7 +260,7 @@ class World:
     # ------------------------------------------------------------ weather
 
     async def storm(self) -> None:
-        """For ever: the node goes and comes, its stream breaks, the disk is full for a moment, the relay repeats."""
+        """Forever: the node goes and comes, its stream breaks, the disk is full for a moment, the relay repeats."""
         chance, node = self.chance, self.house.node
         while True:
             await self.sleep(1, 15)
@@ -366,7 +366,7 @@ class World:
         found_at = house.clocks.service.now() - REST_S
         young_at = found_at + ANSWER_LIMIT_S - YOUNG_S  # an older claim, or one that is dated ahead, is the operator's
         endless = {one.payment_hash for one in payments if young_at < one.created_at <= found_at + AHEAD_S}
-        assert not endless or excused, f"open for ever: {endless}"
+        assert not endless or excused, f"open forever: {endless}"
         paid = house.node.times_paid()
         for asked in self.asked:
             self._told_the_truth(asked, paid, open_payments)

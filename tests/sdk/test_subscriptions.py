@@ -77,7 +77,7 @@ class Shop:
         return {row.payment_hash: row.period for row in rows}
 
     def moods(self, *moods: Mood) -> None:
-        """One after the other, the last one for ever."""
+        """One after the other, the last one forever."""
         row = itertools.chain(moods[:-1], itertools.repeat(moods[-1]))
         self.customer.mood = lambda: next(row)
 
@@ -263,7 +263,7 @@ async def test_a_new_invoice_is_made_only_after_the_old_one_is_expired_and_known
     assert first.expiry_s == subscriptions.MAX_EXPIRY_S
 
 
-@pytest.mark.parametrize("trouble", ["away", "pending for ever"])
+@pytest.mark.parametrize("trouble", ["away", "pending forever"])
 async def test_without_the_wallets_word_no_new_invoice_is_made(trouble: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, "month")
     shop.moods("fails")

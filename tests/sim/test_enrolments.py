@@ -1,4 +1,4 @@
-"""A thousand keys enroll at once, and one through kills and an old backup: an account each, for ever the same codes."""
+"""A thousand keys enroll at once, and one through kills and an old backup: an account each, forever the same codes."""
 
 from __future__ import annotations
 

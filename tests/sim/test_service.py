@@ -77,7 +77,7 @@ class World:
         return Script(fails, chance.choice((0.0, 1.0, 30.0, 400.0)), 1_000, [*answers, "true"])
 
     async def storm(self, rig: Rig) -> None:
-        """For ever: the node goes and comes, its stream breaks, the disk is full for a moment, the clock is set."""
+        """Forever: the node goes and comes, its stream breaks, the disk is full for a moment, the clock is set."""
         node, chance = self.life.node, self.chance
         while True:
             await rig.clock.sleep(chance.uniform(1, 15))

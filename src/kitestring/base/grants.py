@@ -21,7 +21,7 @@ Strangers = Literal["deny", "ask", "budget"]
 Sessions = Literal["off", "minted", "any"]
 #: The balance that an app is told: what it can spend within its budgets, or all that its account has.
 ShownBalance = Literal["budget", "full"]
-#: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
+#: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it forever, ``legacy`` nothing else.
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
 
 

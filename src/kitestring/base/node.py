@@ -375,7 +375,7 @@ class Backend(Protocol):
         ...
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        """Settled invoices after ``cursor``, each once, in the order in which they settled, for ever.
+        """Settled invoices after ``cursor``, each once, in the order in which they settled, forever.
 
         Each carries the cursor to resume right after it, opaque to everybody else and stored with the credit. b"" =
         from now on, or from the beginning where the node can. A cursor whose settlement the node does not know any more

@@ -15,7 +15,7 @@ from kitestring.base.payments import State
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One claimed request. ``request_id`` is a Nostr event id or an owner's idempotency key, consumed once, for ever.
+    """One claimed request. ``request_id`` is a Nostr event id or an owner's idempotency key, consumed once, forever.
 
     ``command`` is the frozen neutral command, ``reply_to`` belongs to the wire and is opaque here. ``sent_at`` is the
     sender's time: what is older than the pruned horizon is refused. ``grant_id`` is "" for strangers (offers).

@@ -35,7 +35,7 @@ class Zone:
             begin = changes[number] if number < len(changes) else None
             if begin is None or moment < begin:
                 return moment
-        raise AssertionError("the last offset holds for ever")
+        raise AssertionError("the last offset holds forever")
 
 
 #: The zone of a service that names none. Its periods are computed without a look-up.

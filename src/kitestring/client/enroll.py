@@ -91,7 +91,7 @@ async def enroll(
     wait_s: float | None = None,
     mining: Mining | None = None,
 ) -> OpenedAccount:
-    """Open the account of ``key``, or hear its codes again: the same key has the same account for ever.
+    """Open the account of ``key``, or hear its codes again: the same key has the same account forever.
 
     Asked first with the work that its fresh beacon names (``known_bits`` where the caller knows better), without any
     where there is no such beacon; then at most once with what the answer wants. ``mining`` is told how far that is. The

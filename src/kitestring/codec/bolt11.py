@@ -126,8 +126,8 @@ def amount_to_pay(invoice: Invoice, given_msat: Msat | None) -> Msat:
 def decode(text: str, *, recover: bool = True) -> Invoice:
     """Read an invoice, in upper or lower case, with or without ``lightning:``. Raises CodecError.
 
-    A signature is always checked against a named payee; otherwise the payee is recovered from it (the dearer half of
-    the work), unless ``recover`` is false: then a signature that no key can have made passes.
+    A signature is always checked against a named payee; otherwise the payee is recovered from it (the
+    expensive half of the work), unless ``recover`` is false: then a signature that no key can have made passes.
     """
     normalised = normalise(text)
     hrp, digits, _ = bech32.decode_digits(normalised, limit=MAX_INVOICE_LENGTH)

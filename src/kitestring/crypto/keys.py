@@ -100,7 +100,7 @@ def hkdf_extract(salt: bytes, material: bytes) -> bytes:
 def derive(seed: bytes, purpose: str, ident: str) -> SecretKey:
     """The key of ``ident`` for ``purpose``: HKDF-SHA256(32-byte seed, no salt, info = purpose ‖ 0x00 ‖ ident).
 
-    The result is stable for ever: connections and offers live as long as their keys. A draw out of range is repeated
+    The result is stable forever: connections and offers live as long as their keys. A draw out of range is repeated
     with 0x00 and a counter byte appended to the info. Raises CodecError for a seed of another length, a name with NUL.
     """
     if len(seed) != 32:

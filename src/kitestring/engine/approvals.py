@@ -246,7 +246,7 @@ class Approvals:
         return await self._context.store.approval(asked.approval_id) or asked
 
     async def watch(self) -> None:
-        """End what nobody has decided in time, for ever."""
+        """End what nobody has decided in time, forever."""
         while True:
             await self._context.clock.sleep(LOOK_S)
             try:

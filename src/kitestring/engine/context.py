@@ -34,17 +34,17 @@ log = logging.getLogger("kitestring.engine")
 
 #: How often a claim is decided again after the grant changed under it; more means somebody edits it in a loop.
 MAX_STALE_ROUNDS: Final = 5
-#: Waits between two looks at a payment whose end is unknown: soon at first, then once a minute, for ever.
+#: Waits between two looks at a payment whose end is unknown: soon at first, then once a minute, forever.
 LOOK_AGAIN_S: Final = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
 
 def pauses() -> Iterator[float]:
-    """:data:`LOOK_AGAIN_S`, the last one for ever."""
+    """:data:`LOOK_AGAIN_S`, the last one forever."""
     return itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire.
+    """A journaled command on its way in. ``request_id`` is claimed once, forever; ``reply_to`` belongs to the wire.
     After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more.
 
     A refusal of it is kept until ``refused_until`` (Unix seconds), when its age refuses it; None = as long as answers

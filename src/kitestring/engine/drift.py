@@ -43,7 +43,7 @@ class Drift:
         self._gate = gate
 
     async def watch(self) -> None:
-        """For ever."""
+        """Forever."""
         while True:
             await self._context.clock.sleep(WATCH_S)
             try:

@@ -1,4 +1,4 @@
-"""Enrolment: a stranger's key gets an account of its own, once and for ever the same.
+"""Enrolment: a stranger's key gets an account of its own, once and forever the same.
 
 The ids in its codes follow from the key and from a secret of the service, so that two requests at once, a copy, a crash
 and a restored ledger all lead to the same ones. Nothing is stored of who is refused, nor of who asks again.

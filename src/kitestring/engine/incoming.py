@@ -62,7 +62,7 @@ class IncomingMoney:
         self._at_connect.append(work)
 
     async def listen(self) -> None:
-        """For ever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
+        """Forever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
         delays = iter(LOOK_AGAIN_S)
         while True:
             try:
@@ -199,7 +199,7 @@ class IncomingMoney:
         return self._answers.replies(waiting, told)
 
     async def housekeeping(self) -> None:
-        """For ever: ask the node about unpaid invoices past their expiry."""
+        """Forever: ask the node about unpaid invoices past their expiry."""
         while True:
             await self._context.clock.sleep(HOUSEKEEPING_S)
             try:

@@ -57,7 +57,7 @@ from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
 from kitestring.engine.evidence import Evidence
 from kitestring.engine.node import ANSWER_LIMIT_S
 
-#: Waits before the same order is sent again, the last one for ever: a refusal that no adapter recognises stays one.
+#: Waits before the same order is sent again, the last one forever: a refusal that no adapter recognises stays one.
 SEND_AGAIN_S: Final = (60.0, 120.0, 300.0, 600.0)
 
 

@@ -68,7 +68,7 @@ def _with_evidence(told: Refused, failure: Failed) -> str:
 
 
 def _no_route(failure: Failed, fee_cap_msat: Msat) -> str:
-    """Name the fee limit in figures; a node may not say whether a dearer route was there."""
+    """Name the fee limit in figures; a node may not say whether there was a more expensive route."""
     limit = f"within the fee limit of {sats(fee_cap_msat)}"
     if failure.reason is FailureReason.NO_ROUTE:
         return f"no route to the payee was found {limit}"

@@ -12,7 +12,7 @@ from typing import Final
 #: Addresses of this machine have no share: a proxy or an onion service before the relay brings everybody from there.
 LOCAL: Final = frozenset({"127.0.0.1", "::"})
 
-#: Bits of an IPv6 address that one customer of a provider has for himself: all of them are one address here.
+#: Bits of an IPv6 address that one customer of a provider has alone: all of them are one address here.
 _OWN_BITS: Final = 64
 
 

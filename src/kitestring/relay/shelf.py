@@ -1,6 +1,6 @@
 """The durable events of strangers: bounded in number and bytes, and who has to go when there is no room.
 
-To refuse the one that comes last would let anybody fill the relay for ever. So somebody goes: first the oldest event of
+To refuse the one that comes last would let anybody fill the relay forever. So somebody goes: first the oldest event of
 an author who is not here and for whom nobody asks. Where all are here or asked for, whoever holds most of the places:
 an event is safe that came over a connection which brought few, or whose author is listened for by a reader who listens
 for few, because nobody has enough connections to hold all places in such small numbers.

@@ -45,7 +45,7 @@ from kitestring.wire.text import fit_description
 
 #: Seconds that an invoice made for one debit is valid beyond the wait for its answer.
 SPARE_S: Final = 60
-#: Seconds between looks at the wallet while the answer is awaited; the last one for ever.
+#: Seconds between looks at the wallet while the answer is awaited; the last one forever.
 WATCH_PAUSES_S: Final = (2.0, 5.0, 10.0, 20.0)
 #: Looks after a refusal that leaves the payment open; most services give it long after they have decided.
 LOOKS_AFTER_REFUSAL: Final = 3
@@ -201,7 +201,7 @@ class DebitClient:
 
     async def _until_known(self, till: Till | None, invoice: bolt11.Invoice) -> TillWord:
         """Ends with the wallet's last word, or when an invoice made just now would have expired by the time that has
-        passed here, which no step of a clock shortens: some wallets call it pending for ever."""
+        passed here, which no step of a clock shortens: some wallets call it pending forever."""
         clock = self._net.clock
         over_at = clock.monotonic() + invoice.expiry_s + GRACE_S
         while True:

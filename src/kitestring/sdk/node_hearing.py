@@ -69,7 +69,7 @@ class NodeHearing:
             await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _read(self) -> None:
-        """Follow the stream, for ever: one that breaks is asked for again where it was."""
+        """Follow the stream, forever: one that breaks is asked for again where it was."""
         cursor = b""
         while True:
             try:

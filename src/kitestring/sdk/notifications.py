@@ -97,7 +97,7 @@ class Notifications:
         await self._hearing.close()
 
     async def __anext__(self) -> Notification:
-        """The next notification; waits for it, for ever. A connection that is lost comes back by itself. Raises
+        """The next notification; waits for it, forever. A connection that is lost comes back by itself. Raises
         KitestringError: NOT_PERMITTED or UNSUPPORTED where the wallet promises to tell nothing, and shows no list;
         CONNECTION_ENDED where the connection was revoked or has expired."""
         await self._open()

@@ -226,7 +226,7 @@ class Sandbox:
 
         An offer is asked for over its relays, also those on this machine, as any wallet does it, and its receipt is
         waited for up to ``receipt_timeout_s`` seconds. ``amount`` is for a target that names none, ``max_amount`` the
-        most that an offer may ask for, ``payer_data`` what it wants to know. Raises KitestringError saying why not:
+        most that an offer may ask for, ``payer_data`` what it asks for. Raises KitestringError saying why not:
         UNKNOWN_TARGET for an invoice of another world.
         """
         net = Net(SystemClock(), os.urandom, own_relays=tuple(relays), allow_private=True)

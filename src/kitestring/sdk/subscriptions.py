@@ -28,7 +28,7 @@ MIN_EXPIRY_S: Final = 600
 MAX_EXPIRY_S: Final = 604_800
 #: An invoice with less life than this, in seconds, is not asked for any more: services refuse it.
 MIN_LEFT_S: Final = 60
-#: Seconds between tries of one period; the last one for ever. The first is that of a service that is away for a moment.
+#: Seconds between tries of one period; the last one forever. The first is that of a service that is away for a moment.
 TRIES_S: Final = (60, 600, 3_600, 21_600)
 #: The first try after silence, in which a person may be deciding, or beyond a budget, whose window moves on …
 SOON_TRY: Final = 1

@@ -224,7 +224,7 @@ class Wallet:
         Of an offer: AMOUNT_OUT_OF_RANGE with the details ``amount_msat`` and ``bolt11`` where its service alone names
         the price and there is no ``max_amount`` (pay that invoice if you agree), or with ``range`` where the amount
         does not fit; MOVED_OR_EXPIRED_OFFER with ``latest``, the code at another service to which it has moved;
-        MALFORMED with ``payer_data``, the names of what it wants to know.
+        MALFORMED with ``payer_data``, the names of what it asks for.
         """
         amount, max_amount, max_fee = positive(amount), money(max_amount), money(max_fee)
         asked = self._ask(target, Terms(amount, description, "", max_amount, payer_data or {}, _version(nip69)))

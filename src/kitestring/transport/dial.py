@@ -15,7 +15,7 @@ from kitestring.transport.names import ForeignNames
 from kitestring.transport.proxies import Proxies, is_socks
 
 #: Messages above this end the connection; those between the frame limit and this are skipped, so that one oversize
-#: stored event cannot make us reconnect for ever.
+#: stored event cannot make us reconnect forever.
 MAX_MESSAGE_BYTES: Final = 1_048_576
 #: Seconds for name look-up, TCP, TLS and the WebSocket handshake together; Tor needs most of them.
 CONNECT_TIMEOUT_S: Final = 20.0

@@ -171,7 +171,7 @@ class Link:
         self._overflow = False
         self.connected = True
         self._connects += 1
-        # A relay that asks anew who we are each second keeps no REQ back for ever.
+        # A relay that asks anew who we are each second keeps no REQ back forever.
         self._auth_until = self._clock.monotonic() + AUTH_TIMEOUT_S + len(self._signers) / MAX_AUTHS_PER_S
         self._hub.link_up(self)
 

@@ -19,7 +19,7 @@ BOB = {
 NOTHING: dict[str, list[str]] = {"connections": [], "moves": []}
 
 
-@pytest.mark.parametrize(("created", "words"), [(True, "account bob is there, with 0 sat"), (False, "exists already")])
+@pytest.mark.parametrize(("created", "words"), [(True, "account bob created, with 0 sat"), (False, "exists already")])
 def test_an_account_is_made_with_the_key_that_was_given(created: bool, words: str) -> None:
     said = run(command, "create", "bob", "--idempotency-key", "k", answer={"created": created})
     assert said.asked == [("account_create", {"name": "bob"}, "k")]

@@ -27,7 +27,7 @@ SEEN: dict[str, Any] = {
 
 
 class Till:
-    """Shows each of these in turn, the last one for ever, and notes what is paid."""
+    """Shows each of these in turn, the last one forever, and notes what is paid."""
 
     def __init__(self, *seen: dict[str, Any], real: bool = True) -> None:
         self.seen, self.real = list(seen) or [SEEN], real

@@ -67,7 +67,7 @@ def test_a_yes_says_how_the_app_gets_its_answer(changes: dict[str, Any], words: 
     answer = {**wish(**changes), "outcome": "granted", "why": "", "connected": "Zap App"}
     said = run(approve, "abcdef", "--name", "Zap App", answer=answer)
     assert said.asked[0][1]["name"] == "Zap App"
-    assert "the connection Zap App is there; `kitestring connection show 'Zap App'` tells what it may do\n" in said.out
+    assert "the connection Zap App was made; `kitestring connection show 'Zap App'` tells what it may do\n" in said.out
     assert words in said.out
 
 

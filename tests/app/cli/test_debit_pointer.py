@@ -107,7 +107,7 @@ def test_a_new_code_is_shown_with_what_becomes_of_the_old_one() -> None:
 def test_a_deleted_pointer_says_what_ended_with_it(grants: int, words: str) -> None:
     said = run(command, "delete", "main", "--yes", *K, answer={"label": "main", "grants": grants})
     assert said.asked == [("debit_pointer_delete", {"pointer": "main"}, "k")]
-    assert said.out == f"the debit pointer main is deleted: its code answers no more, and {words}\n"
+    assert said.out == f"the debit pointer main is deleted: its code can no longer be used, and {words}\n"
 
 
 def test_pointers_are_made_listed_changed_and_deleted(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""What ends for ever is asked about where something is lost by it, and nowhere else."""
+"""What ends forever is asked about where something is lost by it, and nowhere else."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_where_nobody_can_answer_nothing_ends_without_yes(sandbox: bool | None) 
 def test_a_person_is_asked_and_told_what_is_lost(answer: str, is_ended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(for_ever, "person_answers", lambda _: True)
     said = end(False, answer)
-    assert ("the offer tea ends for ever: nobody can pay it" in said.stderr, "ended" in said.stdout) == (True, is_ended)
+    assert ("the offer tea ends forever: nobody can pay it" in said.stderr, "ended" in said.stdout) == (True, is_ended)
     if not is_ended:
         assert isinstance(said.exception, KitestringError)
         assert said.exception.reason is Reason.NOT_PERMITTED

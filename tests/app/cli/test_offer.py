@@ -161,7 +161,7 @@ def test_an_offer_is_shown_with_what_it_asks_for_and_its_code_below() -> None:
 def test_an_offer_that_is_deleted_answers_no_more() -> None:
     said = run(command, "delete", "tea", "--yes", "--idempotency-key", "k", answer={"label": "tea"})
     assert said.asked == [("offer_delete", {"offer": "tea"}, "k")]
-    assert said.out == "the offer tea is deleted: its code answers no more\n"
+    assert said.out == "the offer tea is deleted: its code can no longer be used\n"
 
 
 def test_offers_are_made_listed_shown_and_deleted(service: Service) -> None:

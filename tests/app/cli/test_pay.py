@@ -154,7 +154,7 @@ async def test_a_price_is_paid_up_to_the_most_that_was_typed_and_no_further(worl
     async with hostile_relay(selling(world)) as relay:
         unsaid = await pay_variable(relay, world)
         assert (unsaid.exit_code, unsaid.stdout) == (2, "")
-        assert "wants to know name" in unsaid.stderr
+        assert "asks for name" in unsaid.stderr
         assert "add --data 'name=…'" in unsaid.stderr
         unseen = await pay_variable(relay, world, *bob)
         assert (unseen.exit_code, unseen.stdout) == (2, "")

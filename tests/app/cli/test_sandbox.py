@@ -31,7 +31,7 @@ def test_somebody_out_there_tells_what_the_offer_wants_to_know_and_pays_up_to_a_
     code = service.ok("offer", "create", "Mug", "--price", "9", "--ask", "email")["noffer"]
     unsaid = service.run("sandbox", "pay", code)
     assert (unsaid.exit_code, unsaid.stdout) == (2, "")
-    assert "wants to know email" in unsaid.stderr
+    assert "asks for email" in unsaid.stderr
     assert "add --data 'email=…'" in unsaid.stderr
     told = ("--data", "email=b@x.example")
     assert service.run("sandbox", "pay", code, *told, "--max", "8").exit_code == 2

@@ -29,7 +29,7 @@ PAID = {**MADE, "state": "settled"}
 
 
 class Calls:
-    """In the place of the service: what it tells, and the rows that it has, the last one for ever."""
+    """In the place of the service: what it tells, and the rows that it has, the last one forever."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, told: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         self.ends_at, self.rows, self.order = int(time.time()) + 3_600, rows, list[str]()

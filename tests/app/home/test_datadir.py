@@ -1,4 +1,4 @@
-"""The data directory: one service at a time, one seed for ever, one socket for its owner."""
+"""The data directory: one service at a time, one seed forever, one socket for its owner."""
 
 from __future__ import annotations
 

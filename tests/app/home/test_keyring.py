@@ -1,4 +1,4 @@
-"""The keys of a service are for ever: these values may never change."""
+"""The keys of a service are forever: these values may never change."""
 
 from __future__ import annotations
 

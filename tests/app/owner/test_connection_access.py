@@ -1,4 +1,4 @@
-"""Whether the app of a connection gets in: a new link ends the old one, a pause holds it off, an end is for ever."""
+"""Whether the app of a connection gets in: a new link ends the old one, a pause holds it off, an end is forever."""
 
 from __future__ import annotations
 

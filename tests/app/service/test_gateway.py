@@ -288,7 +288,7 @@ async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> N
 
 @door(cipher="both")
 async def test_what_was_not_sent_and_never_will_be_has_failed(life: Life, door: Door) -> None:
-    """Wallets that put a payment off until they are told otherwise wait for ever after OTHER."""
+    """Wallets that put a payment off until they are told otherwise wait forever after OTHER."""
     foreign, expired = door.invoice(network="bitcoin"), door.invoice(expiry_s=60)
     await door.clock.sleep(61)
     for invoice, words in ((foreign, "for bitcoin"), (expired, "expired")):

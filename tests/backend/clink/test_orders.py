@@ -37,7 +37,7 @@ AGAIN_S, OVER_S = int(PACE.again_after_s) + 1, 3_600 + int(PACE.over_after_s) + 
 
 
 def debits(*answers: dict[str, Any] | str | None) -> Script:
-    """One after the other, the last one for ever; None = silence."""
+    """One after the other, the last one forever; None = silence."""
     left: Iterator[dict[str, Any] | str | None] = iter(answers)
     last: list[dict[str, Any] | str | None] = [None]
 

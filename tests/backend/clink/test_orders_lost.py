@@ -45,7 +45,7 @@ ENDED: dict[str, Any] = {"code": 2, "reason": "payment_failed"}
 
 @dataclass
 class ModelWallet:
-    """A service of debits. A known one keeps events and answers for ever, and looks an invoice up first; another one
+    """A service of debits. A known one keeps events and answers forever, and looks an invoice up first; another one
     forgets both soon, and when it dies, refuses by its budget before it looks at anything, and says 2 while it goes on.
     """
 

@@ -78,7 +78,7 @@ def test_what_would_fit_is_said(bounds: dict[str, object], words: str) -> None:
 def test_what_the_offer_wants_to_know_is_named() -> None:
     error = refusal(told(code=1, error="Missing", payer_data=["email", "name"]), NOW)
     assert error.reason is Reason.MALFORMED
-    assert "wants to know email, name" in error.message
+    assert "asks for email, name" in error.message
     assert error.details["payer_data"] == ["email", "name"]
 
 

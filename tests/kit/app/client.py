@@ -24,7 +24,7 @@ LINK = "market"
 
 
 class Peer:
-    """Somebody who asks a service by events of one kind. What it sends is on the relay for ever."""
+    """Somebody who asks a service by events of one kind. What it sends is on the relay forever."""
 
     kind: int
     answer_kind: int

@@ -77,7 +77,7 @@ class _Forgetful(_Through):
 
 
 class _WithoutDeadline(_Through):
-    """Every claim may be sent for ever."""
+    """Every claim may be sent forever."""
 
     async def open_payments(self) -> Any:
         return [_endless(payment) for payment in await self._inner.open_payments()]

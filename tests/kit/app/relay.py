@@ -22,7 +22,7 @@ URL = "ws://127.0.0.1:1"
 
 
 class KeepingRelay:
-    """Takes what ``takes`` says, keeps it for ever and shows it to whoever subscribes, newest first (NIP-01).
+    """Takes what ``takes`` says, keeps it forever and shows it to whoever subscribes, newest first (NIP-01).
 
     Ephemeral events are kept too, as many relays do. A replaceable event does not replace the one before: whoever reads
     gets both, the newest first. ``clocks`` are those of other relays, by their URLs, for who asks what time it is.

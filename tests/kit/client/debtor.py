@@ -81,6 +81,6 @@ def always(answer: Answer) -> Answers:
 
 
 def in_turn(answers: Iterable[Answer]) -> Answers:
-    """One after the other; the last one for ever."""
+    """One after the other; the last one forever."""
     left = list(answers)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]

@@ -66,7 +66,7 @@ _LISTED = {Settled: NodePaymentState.SETTLED, Failed: NodePaymentState.FAILED}
 class Script:
     """What becomes of one hash. ``settles_after_s`` None: it hangs until :meth:`FaultyBackend.release`.
 
-    ``answers``, used up one per call of pay, the last one for ever:
+    ``answers``, used up one per call of pay, the last one forever:
     ``true`` when it has ended · ``inflight`` at once · ``lost`` sent, then the connection breaks · ``dropped`` the
     connection breaks and nothing was sent · ``unreachable`` · ``lie`` a wrong preimage · ``never`` no answer at all.
     """

@@ -43,7 +43,7 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
 async def raw_server(
     said: bytes, *, again: bytes = b"", stays_open: bool = False, trust: ssl.SSLContext | None = None
 ) -> AsyncIterator[RawServer]:
-    """Says ``said`` to everybody, then ``again`` for ever, and closes, unless it ``stays_open``, saying no more."""
+    """Says ``said`` to everybody, then ``again`` forever, and closes, unless it ``stays_open``, saying no more."""
     server, writers = RawServer(), set[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Accounts: one name each, and closed for ever once nothing of them is open."""
+"""Accounts: one name each, and closed forever once nothing of them is open."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def received(name: str, amount: int = 500, state: str = "settled") -> tuple[str,
 
 PAYMENTS = [
     *(paid("paid"), paid("lost", "failed"), paid("open", "open"), paid("given-up", "failed")),
-    paid("odd", fee=-5),  # what cannot be true was an alarm when it was booked, and is no difference for ever
+    paid("odd", fee=-5),  # what cannot be true was an alarm when it was booked, and is no difference forever
 ]
 INVOICES = [
     *(received("in"), received("stranger", 900), received("unpaid", 0, "open"), received("inside", 0, "canceled")),

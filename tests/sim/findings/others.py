@@ -75,7 +75,7 @@ async def a_node_that_is_gone_comes_back(house: House) -> None:
     assert old.pay_in(hashes[0])
     async with house.service() as service:
         await house.clocks.service.sleep(2 * 86_400)
-        must(not await service.store.invoices(InvoiceState.OPEN), "invoices of a node that is gone are open for ever")
+        must(not await service.store.invoices(InvoiceState.OPEN), "invoices of a node that is gone are open forever")
     house.node.back_to(old)
     async with house.service() as service:
         await house.clocks.service.sleep(120)

@@ -22,7 +22,7 @@ def command() -> None:
 def create(shell: Shell, name: str, key: str) -> None:
     """Make the account NAME, with nothing in it."""
     result = shell.call("account_create", {"name": name}, key)
-    sentence = f"account {name} is there, with 0 sat" if result["created"] else f"account {name} exists already"
+    sentence = f"account {name} created, with 0 sat" if result["created"] else f"account {name} exists already"
     shell.show(result, f"{sentence}; next: kitestring account fund {name} 1000")
 
 
@@ -105,7 +105,7 @@ def rename(shell: Shell, old: str, new: str, key: str) -> None:
 @key_option
 @common
 def close(shell: Shell, name: str, withdraw: bool, key: str) -> None:
-    """Close the account NAME for ever. What was paid from it and to it can still be read.
+    """Close the account NAME forever. What was paid from it and to it can still be read.
 
     It has to be empty, with no connection, offer, pointer or invoice left; what is in the way is named.
     """

@@ -63,7 +63,7 @@ def command(
 def _connected(name: str, asked: dict[str, Any]) -> list[str]:
     """Say how the app gets its answer."""
     word = quote(name)
-    lines = [f"the connection {name} is there; `kitestring connection show {word}` tells what it may do"]
+    lines = [f"the connection {name} was made; `kitestring connection show {word}` tells what it may do"]
     if asked["wants_link"]:
         lines.append(f"this app waits for its link: `kitestring link {word}` shows it")
     elif asked["return_to"]:

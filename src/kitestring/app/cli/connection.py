@@ -1,4 +1,4 @@
-"""``kitestring connection``: one wallet connection that is there already."""
+"""``kitestring connection``: one wallet connection that exists already."""
 
 from __future__ import annotations
 

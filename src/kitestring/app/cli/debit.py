@@ -133,7 +133,7 @@ def edit(
 @key_option
 @common
 def revoke(shell: Shell, grant: str, key: str) -> None:
-    """End a grant for ever.
+    """End a grant forever.
 
     GRANT is its id (the last six characters are enough), its name, or its key. Payments that are under way still
     finish; the key may ask you again.

@@ -141,15 +141,15 @@ def relink(shell: Shell, pointer: str, key: str, qr: Qr) -> None:
 @key_option
 @common
 def delete(shell: Shell, pointer: str, yes: bool, key: str) -> None:
-    """End a pointer and its grants for ever.
+    """End a pointer and its grants forever.
 
     POINTER is its label, its id or its code. Payments that are under way still finish.
     """
-    agree_to_end(shell, f"the debit pointer {pointer}", "its code answers no more, and its grants end", yes=yes)
+    agree_to_end(shell, f"the debit pointer {pointer}", "its code can no longer be used, and its grants end", yes=yes)
     result = shell.call("debit_pointer_delete", {"pointer": pointer}, key)
     grants = {0: "it had no grants", 1: "its one grant has ended with it"}
     ended = grants.get(result["grants"], f"its {result['grants']} grants have ended with it")
-    shell.show(result, f"the debit pointer {result['label']} is deleted: its code answers no more, and {ended}")
+    shell.show(result, f"the debit pointer {result['label']} is deleted: its code can no longer be used, and {ended}")
 
 
 def _limits(limits: _Limits, per_payment: int | None) -> dict[str, object]:

@@ -28,7 +28,7 @@ def command(shell: Shell, service: str, relays: tuple[str, ...], wait_s: int | N
 
     SERVICE is an nprofile1…, a noffer1…, or an npub1… with --relay. The service may want proof of work, which is done
     here. You get a code to be paid by, and one to take your own money with: kitestring debit request NDEBIT. Both
-    belong to the key in your data directory. The same key has the same account for ever, so asking again is safe.
+    belong to the key in your data directory. The same key has the same account forever, so asking again is safe.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""The question before something ends for ever that an app or a payer relies on."""
+"""The question before something ends forever that an app or a payer relies on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def agree_to_end(shell: Shell, what: str, lost: str, *, yes: bool) -> None:
     if yes or _is_sandbox(shell):
         return
     if not person_answers(shell):
-        sentence = f"{what} would end for ever ({lost}), and nobody can be asked here: add --yes; nothing was changed"
+        sentence = f"{what} would end forever ({lost}), and nobody can be asked here: add --yes; nothing was changed"
         raise KitestringError(Reason.MALFORMED, sentence)
-    shell.note(f"{what} ends for ever: {lost}")
+    shell.note(f"{what} ends forever: {lost}")
     if not click.confirm("End it?", err=True):
         raise KitestringError(Reason.NOT_PERMITTED, "you did not agree: nothing was changed")
 

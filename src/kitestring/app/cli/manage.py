@@ -102,7 +102,7 @@ def relink(shell: Shell, link: str, key: str, qr: Qr) -> None:
 @key_option
 @common
 def unlink(shell: Shell, link: str, delete_offers: bool, yes: bool, key: str) -> None:
-    """End a link and its grants for ever.
+    """End a link and its grants forever.
 
     LINK is its label, its id or its code. The offers that were made over it go on selling, unless you delete them with
     it.
@@ -143,7 +143,7 @@ def grants(shell: Shell, link: str) -> None:
 @key_option
 @common
 def revoke(shell: Shell, grant: str, delete_offers: bool, key: str) -> None:
-    """End the grant of an app for ever.
+    """End the grant of an app forever.
 
     GRANT is its id (the last six characters are enough), its name, or its key. The app may ask again. Its offers go on
     selling, unless you delete them with it.

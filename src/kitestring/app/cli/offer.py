@@ -216,10 +216,10 @@ def relink(shell: Shell, offer: str, key: str, qr: Qr) -> None:
 @key_option
 @common
 def delete(shell: Shell, offer: str, yes: bool, key: str) -> None:
-    """End an offer for ever. OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
+    """End an offer forever. OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
     agree_to_end(shell, f"the offer {offer}", "nobody can pay its code any more, wherever it is printed", yes=yes)
     result = shell.call("offer_delete", {"offer": offer}, key)
-    shell.show(result, f"the offer {result['label']} is deleted: its code answers no more")
+    shell.show(result, f"the offer {result['label']} is deleted: its code can no longer be used")
 
 
 def _state(found: dict[str, Any]) -> str:

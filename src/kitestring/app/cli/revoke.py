@@ -14,7 +14,7 @@ from kitestring.app.cli.shell import Shell, common, key_option
 @key_option
 @common
 def command(shell: Shell, name: str, yes: bool, key: str) -> None:
-    """End the wallet connection NAME for ever. Payments that are under way still finish.
+    """End the wallet connection NAME forever. Payments that are under way still finish.
 
     In front of a real node you are asked first. `kitestring connection pause NAME` holds an app off for a while.
     """

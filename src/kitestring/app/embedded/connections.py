@@ -74,7 +74,7 @@ class Granting(Host):
         return [budget_use(row) for row in (await self._ask("connection_show", {"name": _name(name)}))["budgets"]]
 
     async def revoke(self, name: str | Connection) -> None:
-        """End a connection for ever; its open payments still finish. Raises KitestringError, UNKNOWN_TARGET when there
+        """End a connection forever; its open payments still finish. Raises KitestringError, UNKNOWN_TARGET when there
         is none of that name."""
         await self._ask("revoke", {"name": _name(name)})
 

@@ -35,7 +35,7 @@ class CloseParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def account_close(desk: Managing, params: CloseParams, call: Call) -> Change | Result:
-    """Close a sub-account for ever, once nothing of it is open. Its history stays."""
+    """Close a sub-account forever, once nothing of it is open. Its history stays."""
     account, now = await find_account(desk, params.account), desk.clock.now()
     if account.account_id == OWNER_ACCOUNT:
         raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and is never closed")

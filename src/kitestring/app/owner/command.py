@@ -89,7 +89,7 @@ _PLAIN_WORDS: Final[tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: the caller's grant, and the id that the call claims, once, for ever. No two callers share an id."""
+    """One call: the caller's grant, and the id that the call claims, once, forever. No two callers share an id."""
 
     caller: Grant
     request_id: str

@@ -63,7 +63,7 @@ async def _set(desk: Managing, found: Grant, paused_at: int | None) -> Change | 
 
 
 async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
-    """End a connection for ever; its open payments still finish."""
+    """End a connection forever; its open payments still finish."""
     found = await need_connection(desk, params.name)
     ended = replace(found, revoked_at=desk.clock.now(), link_salt=b"", version=found.version + 1)
     result = {"name": found.name, "connection_id": found.grant_id, "revoked_at": ended.revoked_at}

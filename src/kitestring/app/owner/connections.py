@@ -74,7 +74,7 @@ DEFAULT_BUDGET: Final = Budget.daily(sat(10_000))
 
 class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The values of a connection. Left out means: the methods of the preset app, the node itself, 10,000 sat a day for
-    what pays, no other limit, no end, any encryption; of a connection that is there already it is not compared.
+    what pays, no other limit, no end, any encryption; of a connection that exists already it is not compared.
     ``period`` is that of :class:`Budget`; ``length_s`` belongs to rolling. A budget of 0 is one: nothing may be spent;
     null is none: all that the account has may be.
 

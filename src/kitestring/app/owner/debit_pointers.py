@@ -185,7 +185,7 @@ async def debit_pointer_relink(desk: Managing, params: PointerName, _call: Call)
 
 
 async def debit_pointer_delete(desk: Managing, params: PointerName, _call: Call) -> Change:
-    """End a pointer and every grant of it for ever; payments that are under way still finish."""
+    """End a pointer and every grant of it forever; payments that are under way still finish."""
     found, now = await need_pointer(desk, params.pointer), desk.clock.now()
     grants = [grant for grant in await living_grants(desk) if grant.pointer_id == found.grant_id]
     ended = [replace(one, revoked_at=now, version=one.version + 1) for one in (found, *grants)]

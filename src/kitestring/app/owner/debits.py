@@ -92,7 +92,7 @@ async def debit_edit(desk: Managing, params: EditParams, call: Call) -> Change |
 
 
 async def debit_revoke(desk: Managing, params: GrantName, _call: Call) -> Change:
-    """End a grant for ever; payments that are under way still finish. Its key may ask again."""
+    """End a grant forever; payments that are under way still finish. Its key may ask again."""
     found = await _need(desk, params.grant)
     ended = replace(found, revoked_at=desk.clock.now(), version=found.version + 1)
     result = {"grant_id": found.grant_id, "name": found.name, "caller": found.caller, "npub": npub(found.caller)}

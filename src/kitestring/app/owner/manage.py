@@ -128,7 +128,7 @@ async def manage_relink(desk: Managing, params: AppLinkName, _call: Call) -> Cha
 
 
 async def manage_unlink(desk: Managing, params: UnlinkParams, _call: Call) -> Change:
-    """End a link and every grant of it for ever. Its offers go on selling, unless they are to be deleted with it."""
+    """End a link and every grant of it forever. Its offers go on selling, unless they are to be deleted with it."""
     found, now = await _need_link(desk, params.link), desk.clock.now()
     grants = [grant for grant in await _grants(desk) if grant.pointer_id == found.grant_id]
     ended = [replace(one, revoked_at=now, version=one.version + 1) for one in (found, *grants)]
@@ -153,7 +153,7 @@ async def manage_grants(desk: Reading, params: ManagersParams, _call: Call) -> R
 
 
 async def manage_revoke(desk: Managing, params: RevokeParams, _call: Call) -> Change:
-    """End the grant of an app for ever; it may ask again. Its offers go on selling, unless they are to be deleted."""
+    """End the grant of an app forever; it may ask again. Its offers go on selling, unless they are to be deleted."""
     found = await _need_grant(desk, params.grant)
     ended = replace(found, revoked_at=desk.clock.now(), version=found.version + 1)
     offers = await desk.store.count_offers(found.pointer_id, found.caller)

@@ -109,7 +109,7 @@ async def offer_off(desk: Managing, params: OfferName, _call: Call) -> Change | 
 
 
 async def offer_forward(desk: Managing, params: ForwardParams, _call: Call) -> Change | Result:
-    """Let the code of one offer lead to another of the same account, for ever; or end that."""
+    """Let the code of one offer lead to another of the same account, forever; or end that."""
     known = await desk.store.offers()
     offer = need(desk, known, params.offer, moved=True)
     if params.to is None:

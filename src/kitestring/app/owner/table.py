@@ -36,7 +36,7 @@ TABLE: Final = (
     ),
     CommandRow("link", "connections", "link", "Show a connection's link again, until its first use."),
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
-    CommandRow("revoke", "connection_access", "revoke", "End a wallet connection for ever."),
+    CommandRow("revoke", "connection_access", "revoke", "End a wallet connection forever."),
     CommandRow("connection_show", "connection_health", "connection show"),
     CommandRow("connection_edit", "connection_edits", "connection edit"),
     CommandRow("connection_rotate", "connection_access", "connection rotate"),

@@ -101,7 +101,7 @@ class Activity:
         )  # fmt: skip
 
     async def count(self) -> None:
-        """Tell how many more were refused, once in :data:`WINDOW_S` seconds, for ever."""
+        """Tell how many more were refused, once in :data:`WINDOW_S` seconds, forever."""
         while True:
             await self._begun.wait()
             await self._clock.sleep(WINDOW_S)

@@ -36,7 +36,7 @@ class Background:
         return task
 
     def keep(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work`` for ever: when it breaks off it is begun anew after :data:`AGAIN_S`."""
+        """Run ``work`` forever: when it breaks off it is begun anew after :data:`AGAIN_S`."""
         self.spawn(self._again_and_again(work))
 
     async def cancel(self) -> None:

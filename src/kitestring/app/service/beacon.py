@@ -98,7 +98,7 @@ class BeaconPublisher:
         return beacon_draft(self.content, self.operator)
 
     async def watch(self) -> None:
-        """For ever: say it every minute while the service works. Where it is switched off, nothing is ever said."""
+        """Forever: say it every minute while the service works. Where it is switched off, nothing is ever said."""
         if not self.is_on:
             await asyncio.Event().wait()
         while True:

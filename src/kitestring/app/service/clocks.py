@@ -46,7 +46,7 @@ class Clocks:
         return [reading(NODE, "", told_at, before, self._clock.now())] if told_at else []
 
     async def watch(self) -> None:
-        """For ever."""
+        """Forever."""
         while True:
             await self.look()
             await self._clock.sleep(LOOK_S)

@@ -128,7 +128,7 @@ class Connections:
         await self._background.cancel()
 
     async def announce(self) -> None:
-        """Keep what is announced about all connections on all relays, for ever."""
+        """Keep what is announced about all connections on all relays, forever."""
         while True:
             try:
                 if self._announcer.is_look_due():
@@ -154,7 +154,7 @@ class Connections:
         return why_deaf(self._pool.status())
 
     async def follow(self, feed: Feed) -> None:
-        """Serve every grant as it changes, whoever has changed it, for ever; begun anew it goes on where it was."""
+        """Serve every grant as it changes, whoever has changed it, forever; begun anew it goes on where it was."""
         with await feed.view(self._followed, GRANT_CHANGES) as changes:
             while True:
                 for row in await changes.read():

@@ -26,7 +26,7 @@ UNSENT_S: Final = 86_400
 
 
 async def prune_daily(store: Store, clock: Clock) -> None:
-    """Forget old requests, events and notices, for ever. The first round comes soon: a service that is restarted every
+    """Forget old requests, events and notices, forever. The first round comes soon: a service that is restarted every
     night never lives a day."""
     wait_s = FIRST_PRUNE_S
     while True:
@@ -37,7 +37,7 @@ async def prune_daily(store: Store, clock: Clock) -> None:
 
 
 async def forget_refusals(store: Store, clock: Clock) -> None:
-    """Forget refusals whose time is over, for ever."""
+    """Forget refusals whose time is over, forever."""
     while True:
         await clock.sleep(FORGET_EVERY_S)
         now = clock.now()

@@ -39,7 +39,7 @@ class LastUses:
         return dict(self._stored)
 
     async def keep(self) -> None:
-        """Store what is new, for ever."""
+        """Store what is new, forever."""
         while True:
             await self._clock.sleep(STORE_EVERY_S)
             await self.save(STORED_AGE_S)

@@ -112,7 +112,7 @@ class _Grants:
 
 
 async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices = NOTICES) -> None:
-    """Follow the feed, for ever."""
+    """Follow the feed, forever."""
     kinds = GRANT_CHANGES.union(*(notice.kinds for notice in notices))
     of_kind = {kind: tuple(notice for notice in notices if kind in notice.kinds) for kind in kinds}
     lines, grants = Seldom(log, clock), _Grants(store)

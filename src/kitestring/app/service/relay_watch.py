@@ -55,7 +55,7 @@ class RelayWatch:
         self._looks: dict[tuple[str, Trouble], int] = {}
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Look forever."""
         while True:
             await self._clock.sleep(LOOK_S)
             self.look()

@@ -213,7 +213,7 @@ class RelayWitness:
         ledger = await self._store.generation()
         missing = ledger.misses(told.ledger)
         if told.life == self._life:
-            return  # nobody testifies for himself
+            return  # nobody is their own witness
         if told.ledger.ledger_id != ledger.ledger_id:
             if at > ledger.since + AHEAD_S:  # what is older the owner knew when this ledger was let go on
                 await self._doubt(_OTHER)
@@ -236,7 +236,7 @@ class RelayWitness:
     # ------------------------------------------------------------ say
 
     async def _watch(self) -> None:
-        """For ever."""
+        """Forever."""
         while True:
             await self._look()
             is_ahead = self._newest_at - self._clock.now() > AHEAD_S

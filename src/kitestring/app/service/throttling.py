@@ -40,7 +40,7 @@ WORKED: Final = RateLimit(600, 60)
 _Takes = tuple[tuple[Limiter | None, str], ...]
 
 #: Payments of all enrolled keys together in a minute, beside those that they have at once: from one of their accounts
-#: to another they cost nothing, and their rows stay for ever, some 5 kB each.
+#: to another they cost nothing, and their rows stay forever, some 5 kB each.
 ENROLLED_PAYMENTS_PER_MIN: Final = 30
 
 

@@ -74,7 +74,7 @@ class Twins:
             self._subscription.close()
 
     async def watch(self) -> None:
-        """For ever: say who one is, and look who else is there."""
+        """Forever: say who one is, and look who else is there."""
         if self._own is None and self._subscription is not None:
             await self._pool.connected()
             await self._subscription.wait_eose()

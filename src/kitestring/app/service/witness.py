@@ -53,7 +53,7 @@ class Witness:
         await self.look()
 
     async def watch(self) -> None:
-        """For ever."""
+        """Forever."""
         while True:
             await self._clock.sleep(LOOK_S)
             await self.look()

@@ -174,7 +174,7 @@ class WalletInvoices:
         self._asked_late.pop(payment_hash, None)
 
     async def _repeat(self) -> None:
-        """For ever: send the requests of open invoices again, to relays that are back, and now and then to all."""
+        """Forever: send the requests of open invoices again, to relays that are back, and now and then to all."""
         known: set[str] = set()
         while True:
             await self._line.until_back(known, self._pace.again_s)
@@ -226,7 +226,7 @@ class WalletInvoices:
         return InvoiceStatus(state, row.bolt11, expires_at=row.expires_at)
 
     async def settlements(self, cursor: bytes) -> AsyncGenerator[Settlement, None]:
-        """Tell those after ``cursor`` (a place and its payment hash), for ever. One that this book does not have is of
+        """Tell those after ``cursor`` (a place and its payment hash), forever. One that this book does not have is of
         another one: then all are told."""
         place = self._place(cursor)
         while True:

@@ -48,7 +48,7 @@ BEGINNING: Final = SettledAt(0, "")
 
 
 async def settlements(http: NodeHttp, cursor: bytes) -> AsyncGenerator[Settlement, None]:
-    """Settlements after ``cursor`` (a :class:`SettledAt`), for ever; b"" begins at the newest one known, or a little
+    """Settlements after ``cursor`` (a :class:`SettledAt`), forever; b"" begins at the newest one known, or a little
     before it. Raises when the connection breaks; the caller goes on from its last cursor."""
     last = SettledAt.of(cursor) if cursor else await _recently_settled(http)
     idle_s = EMPTY_IDLE_S

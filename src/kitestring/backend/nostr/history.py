@@ -124,7 +124,7 @@ class Settlements:
         self._scanned_s = float("-inf")
 
     async def after(self, cursor: bytes) -> AsyncGenerator[Settlement, None]:
-        """Settlements after ``cursor`` (a :class:`SettledBy`), for ever; b"" begins with what settles from now on. A
+        """Settlements after ``cursor`` (a :class:`SettledBy`), forever; b"" begins with what settles from now on. A
         cursor of an invoice that the wallet does not know any more is of another life of it: then all that a scan finds
         is told. Raises what a question raises; the caller goes on from its last cursor."""
         last = SettledBy.of(cursor) if cursor else BEGINNING

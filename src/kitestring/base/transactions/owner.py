@@ -26,7 +26,7 @@ class SaveAccount(msgspec.Struct, frozen=True):
 
 
 class CloseAccount(msgspec.Struct, frozen=True):
-    """Close a sub-account for ever. Stale where something of it is open: money, a payment, an invoice that may be paid,
+    """Close a sub-account forever. Stale where something of it is open: money, a payment, an invoice that may be paid,
     a grant, an offer."""
 
     account_id: str

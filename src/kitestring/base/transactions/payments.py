@@ -42,7 +42,7 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
     nobody is to be told that it is not made; the owner's are always joined.
 
     ``share`` is the grant's part of the payments that may be open at the payment's node: a new one beyond it is denied
-    as RATE_LIMITED. The tokens in ``consume`` are used up by it, for ever, unless it fails: then they are free again
+    as RATE_LIMITED. The tokens in ``consume`` are used up by it, forever, unless it fails: then they are free again
     with that very commit.
 
     After it answered Claimed, whoever applied it must ask the node and record its answer; a claim of the same request

@@ -25,7 +25,7 @@ class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
     ``reply`` None is silence; it may also be an answer to what needs no claim. The replies kept of one grant have at
     most ``max_bytes``, those that refuse and those that answer each for themselves; beyond that only the id is. Of one
     grant ``max_number`` refusals are kept, answers among them; beyond that the oldest are forgotten, and what it has
-    sent before them is refused for ever. Unstored also for what that refuses already.
+    sent before them is refused forever. Unstored also for what that refuses already.
     """
 
     request: Request
@@ -50,7 +50,7 @@ class Prune(Tx[Done | More], frozen=True):
     newest request if that is earlier; the horizon moves forward with them.
     Refusals are not its affair.
 
-    Requests of ``CONTROL_WIRE`` stay for ever: an idempotency key has no age that could refuse it.
+    Requests of ``CONTROL_WIRE`` stay forever: an idempotency key has no age that could refuse it.
     """
 
     now: int

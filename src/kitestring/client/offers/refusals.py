@@ -54,7 +54,7 @@ def _sentence(error: OfferError, now: int) -> str:
     if error.range_sats is not None and (fits := _range(*error.range_sats)):
         return f"the offer takes {fits}"
     if error.payer_data:
-        return f"the offer wants to know {', '.join(error.payer_data)}: tell it as payer data, if you agree"
+        return f"the offer asks for {', '.join(error.payer_data)}: tell it as payer data, if you agree"
     if error.actual_delta_ms is not None:
         minutes = f"{error.actual_delta_ms / 60_000:,.1f}"
         return f"by the service's clock the request is {minutes} minutes from its own time: set your clock"

@@ -1,7 +1,7 @@
 """``kitestring audit --node``: the ledger against the node's own lists, by hash and in both directions.
 
 What the node says of a fee or of a settlement and what cannot be true was an alarm when it was booked, or not booked
-(:mod:`kitestring.ledger.apply.truth`). It is compared by the same rule, and no difference for ever.
+(:mod:`kitestring.ledger.apply.truth`). It is compared by the same rule, and no difference forever.
 """
 
 # ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value

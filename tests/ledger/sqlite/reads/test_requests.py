@@ -1,4 +1,4 @@
-"""Requests beside those that are kept for ever."""
+"""Requests beside those that are kept forever."""
 
 from kitestring.base.transactions.requests import Answer, Prune
 from tests.kit.ledger.plans import Plans

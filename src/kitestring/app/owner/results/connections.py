@@ -74,7 +74,7 @@ class _StandingJson(_ConnectionJson):
     spent_msat: Annotated[int | None, says("What is used of the budget with the least left; null: it has none.")]
     left_msat: Annotated[int | None, says("What is left of that budget.")]
     renews_at: Annotated[int | None, says("When that budget renews.")]
-    used: Annotated[bool, says("Whether its link was used, and is shown no more.")]
+    used: Annotated[bool, says("Whether its link was used; it is not shown again then.")]
     last_used_at: Annotated[int | None, says("When its app has last asked for something.")]
 
 

@@ -31,7 +31,7 @@ CODES: Final[Mapping[Reason, str | None]] = {
     Reason.UNSUPPORTED: "NOT_IMPLEMENTED",
     Reason.UNSUPPORTED_VERSION: "OTHER",
     Reason.UNSUPPORTED_ENCRYPTION: "UNSUPPORTED_ENCRYPTION",
-    # Of a payment only: nothing was sent and nothing ever will be. After OTHER some wallets wait for ever.
+    # Of a payment only: nothing was sent and nothing ever will be. After OTHER some wallets wait forever.
     Reason.WRONG_NETWORK: "PAYMENT_FAILED",
     Reason.EXPIRED_INVOICE: "PAYMENT_FAILED",
     Reason.INSUFFICIENT_FUNDS: "INSUFFICIENT_BALANCE",
