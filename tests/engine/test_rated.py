@@ -54,7 +54,7 @@ async def test_what_fits_today_may_not_fit_tomorrow_and_the_refusal_says_both_am
         await rig.handle("too much", "app", rig.paying(life.node.outside_invoice(), AMOUNT))
         refused = await rig.answer("too much")
         assert refused.reason is Reason.OVER_BUDGET
-        assert "the budget of 0.10 EUR (50 sat now) per day does not cover this payment" in refused.message
+        assert "the budget of 0.10 EUR (50 sat now) per day does not cover 50 sat + fees" in refused.message
         rates.prices["EUR"] = 50_000
         await rig.handle("again", "app", rig.paying(life.node.outside_invoice(), AMOUNT))
         assert isinstance(await rig.answer("again"), Paid)
