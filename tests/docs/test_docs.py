@@ -80,6 +80,13 @@ def test_console_blocks_stand_on_marked_pages_only() -> None:
 # ---------------------------------------------------------------- comparing runs
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if _is_marked(page)], ids=_named)
+def test_no_page_shows_a_question_that_nobody_could_be_asked(page: Path) -> None:
+    """Pages are run without a terminal: where their reader would be asked, they say ``--yes``."""
+    for block in _blocks(page, "console"):
+        assert "nobody can be asked here" not in block, "add --yes: the reader has a terminal, and would see a question"
+
+
 def test_runs_that_differ_by_keys_are_the_same_and_by_words_are_not() -> None:
     before = f"paid 50 sat, fee 0.505 sat\npreimage {'ab' * 32}\nat 2026-11-21 13:50  paid  6ababe0e"
     assert console.same(before, before.replace("ab", "cd").replace("13:50", "09:01"))
