@@ -2,18 +2,30 @@
 
 import csv
 import io
+import unicodedata
 
 import pytest
 
 from kitestring.app.cli.as_csv import MAX_TEXT_CHARS, csv_lines, harmless
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u202e=1", "\x1b=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u202e=1", "\x1b=1", "\n=1", "\uff1d1+1", "\uff0b1"],
+)
 def test_a_text_that_would_be_a_formula_is_one_no_more(text: str) -> None:
     assert harmless(text).startswith("'")
 
 
-@pytest.mark.parametrize("text", ["tea", "", "3 - 2", "a=b", "Grüße", "'quoted'"])
+@pytest.mark.parametrize("text", ["tea;=cmd|'/C calc'!A0;", "tea; =1", "tea;\uff1d1", ";@SUM(A1)"])
+def test_a_text_is_no_formula_either_where_a_spreadsheet_parts_cells_at_semicolons(text: str) -> None:
+    cells = csv_lines([("when", text)]).split(";")
+    assert not [
+        cell for cell in cells if unicodedata.normalize("NFKC", cell).lstrip(" ").startswith(("=", "+", "-", "@"))
+    ]
+
+
+@pytest.mark.parametrize("text", ["a; b", "a;b=c", "tea", "", "3 - 2", "a=b", "Grüße", "'quoted'"])
 def test_any_other_text_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
 

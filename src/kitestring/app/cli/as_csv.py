@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -11,8 +12,10 @@ from kitestring.base.text import clean
 
 #: Of one text in a cell: more than any description has.
 MAX_TEXT_CHARS: Final = 4_096
-#: A spreadsheet takes a text that begins so for a formula, and would carry it out.
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a text that begins so for a formula, and would carry it out; the wide ones it may read as others.
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: The same inside of a text: where a comma is the decimal point, cells are parted at semicolons.
+_INSIDE: Final = re.compile(r"(;\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def csv_lines(rows: Iterable[Sequence[str | int | None]]) -> str:
@@ -26,6 +29,6 @@ def csv_lines(rows: Iterable[Sequence[str | int | None]]) -> str:
 
 
 def harmless(text: str) -> str:
-    """``text`` as no spreadsheet takes it for more than a text."""
-    shown = clean(text, MAX_TEXT_CHARS)
+    """``text`` as no spreadsheet takes it for more than a text, also one that parts cells at semicolons."""
+    shown = _INSIDE.sub(r"\1'", clean(text, MAX_TEXT_CHARS))
     return f"'{shown}" if text.lstrip(" ").startswith(_FORMULAS) or shown.lstrip().startswith(_FORMULAS) else shown
