@@ -64,3 +64,15 @@ def test_it_is_on_the_disk_before_it_takes_the_place_of_the_one_before(
     monkeypatch.setattr(Path, "replace", replaced)
     KeptPosition(tmp_path / "place").move("feed:1")
     assert order[:2] == ["fsync", "replace"]
+
+
+def test_one_watch_at_a_time_keeps_its_position_in_a_file(tmp_path: Path) -> None:
+    first, second = KeptPosition(tmp_path / "place"), KeptPosition(tmp_path / "place")
+    with first.held():
+        first.move("feed:1")
+        with pytest.raises(KitestringError, match="another watch"), second.held():
+            pass
+    with second.held():
+        assert second.load() == "feed:1"
+    with KeptPosition(None).held(), KeptPosition(None).held():
+        pass

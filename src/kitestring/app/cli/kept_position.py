@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,24 @@ class KeptPosition:
         self._path: Final = path
         self._stays = False
         self.text: str | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others off the file: two that go on from one position would run a program twice for each payment.
+        Raises KitestringError(BUSY) where another does so, OSError where the file cannot be made."""
+        if self._path is None:
+            yield
+            return
+        import fcntl
+
+        with self._path.with_name(f"{self._path.name}.lock").open("a") as lock:  # the file itself is replaced
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise KitestringError(
+                    Reason.BUSY, f"another watch keeps its position in {self._path}: give each a file of its own"
+                ) from error
+            yield
 
     def load(self) -> str | None:
         """The kept position, None where there is no file yet. Raises KitestringError."""

@@ -47,8 +47,8 @@ def command(
     quietly when nobody reads it any more, and with exit code 1 where CMD has failed.
     """
     watching = _Watching(shell, on_paid, keep)
-    begin = watching.begin(since)
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    with watching.kept.held(), suppress(KeyboardInterrupt, BrokenPipeError):
+        begin = watching.begin(since)
         if wallet is None:
             refuse_encryption(encryption)
             shell.note_waiting("watching the service, until Ctrl-C …")
@@ -70,31 +70,31 @@ class _Watching:
     def __init__(self, shell: Shell, on_paid: str, keep: Path | None) -> None:
         self._shell = shell
         self._file = keep
-        self._kept = KeptPosition(keep)
+        self.kept = KeptPosition(keep)
         self.on_paid = OnPaid(shell, on_paid)
 
     def begin(self, since: str | None) -> str | None:
         """The position to begin with."""
         if since is not None and self._file is not None:
             raise KitestringError(Reason.MALFORMED, "--since or --keep: the file says where to begin")
-        return self._kept.load() if since is None else since
+        return self.kept.load() if since is None else since
 
     def now(self) -> str | None:
         """The time to begin at, where it is kept from then on."""
         if self._file is not None:
-            self._kept.move(str(int(time.time())))
-        return self._kept.text
+            self.kept.move(str(int(time.time())))
+        return self.kept.text
 
     def tell(self, told: dict[str, Any]) -> None:
         """Deal with it, then tell it: by then its position is one that may be kept."""
         is_dealt_with = self.on_paid.run(told) if told["event"] == PAID else True
-        self._kept.move(told["position"], is_dealt_with=is_dealt_with)
+        self.kept.move(told["position"], is_dealt_with=is_dealt_with)
         if told["event"] != "begins":
             from kitestring.app.service.activity_words import sentence
 
             at = told.get("happened_at") or told["settled_at"] or told["created_at"]
             line = f"{when(at)}  {sentence(told)}"
-            self._shell.show({**told, "position": self._kept.text}, _fitting(line))
+            self._shell.show({**told, "position": self.kept.text}, _fitting(line))
 
 
 def _fitting(line: str) -> str:
