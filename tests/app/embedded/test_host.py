@@ -12,6 +12,7 @@ from kitestring import (
     Service,
 )
 from kitestring.relay.server import Relay
+from kitestring.transport.clock import SystemClock
 
 
 async def test_two_services_do_not_share_a_store(relay: Relay, tmp_path: Path) -> None:
@@ -38,6 +39,13 @@ def test_a_service_needs_a_relay() -> None:
 def test_what_is_no_list_of_relays_is_refused_where_it_is_written(relays: list[str], words: str) -> None:
     with pytest.raises(KitestringError, match=words):
         Service(relays=relays)
+
+
+def test_a_clock_of_ones_own_is_for_a_sandbox_alone(tmp_path: Path) -> None:
+    node = "lnd+https://127.0.0.1:8080?macaroon=env:NONE"
+    with pytest.raises(KitestringError, match="clock= is for tests on a sandbox"):
+        Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db", backend=node, clock=SystemClock())
+    Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db", clock=SystemClock())
 
 
 async def test_a_service_that_names_its_zone_renews_budgets_by_it(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ class Host:
         self._home: Final = DataDir(path.parent, path.parent, store=path)
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
         self._config: Final = Config(path.parent, node_url=node, relays=self._relays, zone_name=load_zone(zone).name)
+        if clock is not None and not node.startswith("sandbox:"):  # deadlines of real money go by the real time
+            raise KitestringError(Reason.MALFORMED, "clock= is for tests on a sandbox: leave it out with a real node")
         self._grace_s: Final = grace_s
         self._clock: Final[Clock] = clock or SystemClock()
         node_of(self._config, path.parent, self._clock, os.urandom)  # what cannot be opened is said here

@@ -15,7 +15,8 @@ class Service(Granting, Selling, Accounting, Bookkeeping, Debiting):
     ``backend`` is a node URL (``sandbox://``, ``lnd+https://HOST:PORT?cert=PATH&macaroon=PATH``), ``relays`` (at least
     one) are where it is reached, ``store`` is the file of the ledger; key, lock and sandbox live beside it under the
     same name. Calendar budgets renew by the time zone ``zone``, such as ``Europe/Berlin``. When it stops, what is in
-    flight gets ``grace_s`` seconds. ``clock`` None = this machine's. :meth:`run` serves until Ctrl-C; inside a program
+    flight gets ``grace_s`` seconds. ``clock`` None = this machine's; another one is for
+    tests, on a sandbox alone. :meth:`run` serves until Ctrl-C; inside a program
     of your own use ``async with``.
 
     :meth:`grant`, :meth:`offer`, :meth:`pointer` and :meth:`account` are for a program that has no loop yet, before the
