@@ -33,6 +33,12 @@ from tests.kit.relay.client import client
 from tests.kit.waiting import until
 
 LINK = "nostr+walletconnect://…"
+#: What the pages ask of the connection that their reader has made.
+METHODS = (
+    *("pay_invoice", "pay_keysend", "make_invoice", "lookup_invoice", "list_transactions", "get_balance", "get_budget"),
+    *("make_hold_invoice", "settle_hold_invoice", "cancel_hold_invoice"),
+    *("payment_received", "payment_sent", "hold_invoice_accepted"),
+)
 
 
 @asynccontextmanager
@@ -40,7 +46,7 @@ async def connected(room: Path) -> AsyncIterator[tuple[str, World]]:
     """The link of a connection, and whoever is not the service."""
     async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay:
         service = Service(relays=[relay.url], store=room / "kite.db")
-        uri = str((await asyncio.to_thread(service.grant, "the reader")).nwc_uri)
+        uri = str((await asyncio.to_thread(service.grant, "the reader", methods=METHODS, budget=None)).nwc_uri)
         async with service, asyncio.timeout(60):
             with World(room / "kite.sandbox.db") as world:
                 yield uri, world
@@ -132,7 +138,10 @@ async def test_an_offer_is_paid_up_to_the_most_that_is_named(tmp_path: Path) -> 
 
 
 def test_each_page_with_a_block_of_python_is_named_by_a_test() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    here = Path(__file__).parent
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in (*here.glob("test_*.py"), *here.parent.glob("test_*.py"))
+    )
     pages = [
         page.stem for page in HOW_TO.glob("*.md") if re.search("^```python", page.read_text("utf-8"), re.MULTILINE)
     ]
