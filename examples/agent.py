@@ -23,7 +23,7 @@ async def main(uri: str, invoices: list[str]) -> None:
         print("nothing bounds this wallet")
     else:
         again = f", again at {time.ctime(budget.renews_at)}" if budget.renews_at else ""
-        print(f"{budget.left} of {budget.total} are left{again}")
+        print(f"{budget.left} of {budget.limit} are left{again}")
 
 
 if __name__ == "__main__":

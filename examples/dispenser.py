@@ -16,7 +16,7 @@ PORTION, MINUTES = sat(50), 5
 def show(session: SessionCode) -> None:
     code = str(session.ndebit)
     segno.make(code, error="l", micro=False).terminal(compact=True)
-    print(f"scan this to take {session.amount}:\n{code}", flush=True)
+    print(f"scan this to take {session.max_amount}:\n{code}", flush=True)
 
 
 async def one(service: Service, door: DebitCode) -> None:

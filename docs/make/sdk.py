@@ -25,6 +25,10 @@ from kitestring import Wallet, Service, Budget, sat
 Everything below is public and typed. Amounts are `Msat`: write `sat(210)`. What is `async` is awaited.
 A `Wallet` pays and is paid; a `Service` lets others do so.
 
+A field has the name that it has in [`--json`](json.md). Where its type is `Msat`, which says the unit, `_msat` may be
+missing at the end (`receipt.fee` is `fee_msat`), and `min_msat` and `max_msat` are `min_amount` and `max_amount`. A
+`Transaction` has all names as they are there.
+
 A program without asyncio writes `from kitestring.blocking import Wallet, Service`: the same names with the same
 arguments, and nothing is awaited. What is an async iterator here is a plain one there. Several threads may use one
 object. [How to use it](../how-to/use-it-from-python.md) goes through all of it.

@@ -43,7 +43,7 @@ def test_two_refusals_do_not_share_their_details() -> None:
 
 def test_a_payment_that_is_not_settled_shows_no_proof_and_belongs_to_the_owner_unless_it_is_said() -> None:
     pending = Transaction(Direction.INCOMING, TransactionState.PENDING, "aa" * 32, ZERO, ZERO, 0)
-    assert (pending.preimage, pending.settled_at, pending.account_id, pending.grant_id) == ("", None, "owner", "")
+    assert (pending.preimage, pending.settled_at, pending.account, pending.connection_id) == ("", None, "owner", "")
     assert Found(pending).transaction == Invoiced(pending).transaction == Listed((pending,)).transactions[0]
 
 

@@ -98,7 +98,7 @@ async def test_facts_about_the_node_are_told_only_with_the_permission(life: Life
         assert told == Info("", "", "", "regtest", None, "", ("get_info", "pay_invoice"))
         told = await rig.engine.ask("curious", GetInfo())
         assert isinstance(told, Info)
-        assert (told.pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))
+        assert (told.node_pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))
 
 
 async def budget(rig: Rig, grant_id: str) -> BudgetState:

@@ -270,7 +270,7 @@ async def test_a_wallet_that_makes_links_itself_is_asked_for_one() -> None:
     async with hostile_relay(service(receive={"bip321": link}), stored=[info_event("receive")]) as relay:
         async with over(relay) as wallet:
             made = await wallet.receive(sat(5), "tea")
-        assert (made.uri, made.invoice.amount, made.invoice.payment_hash) == (link, sat(5), PAYMENT_HASH)
+        assert (made.bip321, made.invoice.amount, made.invoice.payment_hash) == (link, sat(5), PAYMENT_HASH)
         assert relay.requests[0].members["params"] == {"amount": 5_000, "description": "tea"}
 
 

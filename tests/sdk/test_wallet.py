@@ -319,7 +319,7 @@ async def test_a_wallet_on_a_node_tells_what_it_receives_and_ends_its_iterators_
 async def test_any_wallet_shows_a_link_by_which_it_is_paid(wallet: Wallet) -> None:
     for amount in (sat(5), None):
         made = await wallet.receive(amount, "tea")
-        assert made.uri == f"bitcoin:?lightning={made.invoice.bolt11}"
+        assert made.bip321 == f"bitcoin:?lightning={made.invoice.bolt11}"
         assert made.invoice.amount == amount
 
 

@@ -37,7 +37,9 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     ``fee_msat`` was for routing, ``service_fee_msat`` is what the service has taken itself: 0 before it settles.
 
     ``preimage`` is set only when settled, ``settle_deadline`` (the height of a block) only while a payment is held.
-    ``requestor`` is the key that has taken it as a debit, "" for any other. ``rate`` is the one that an offer was
+    ``account`` is the id of the account whose money it is. ``connection_id`` is that of the connection, or the debit
+    grant, that it belongs to; "" for none. ``requestor`` is the key that has taken it as a debit, "" for any other.
+    ``rate`` is the one that an offer was
     priced with, for a price in another currency.
     """
 
@@ -56,8 +58,8 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     metadata: str = ""
     offer_id: str = ""
     payer_data: str = ""
-    account_id: str = OWNER_ACCOUNT
-    grant_id: str = ""
+    account: str = OWNER_ACCOUNT
+    connection_id: str = ""
     internal: bool = False
     requestor: str = ""
     settle_deadline: int | None = None
@@ -151,7 +153,7 @@ class Info(msgspec.Struct, frozen=True, gc=False):
 
     alias: str
     color: str
-    pubkey: str
+    node_pubkey: str
     network: str
     block_height: int | None
     block_hash: str

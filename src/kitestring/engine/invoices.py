@@ -300,6 +300,6 @@ def _transaction(invoice: Invoice) -> Transaction:
         offer_id=invoice.offer_id,
         payer_data=invoice.payer_data,
         rate=invoice.rate,
-        account_id=invoice.account_id,
-        grant_id=invoice.grant_id,
+        account=invoice.account_id,
+        connection_id=invoice.grant_id,
     )

@@ -73,8 +73,8 @@ def outgoing(p: Payment) -> Transaction:
         description_hash=p.description_hash,
         preimage=p.preimage if p.state is State.SETTLED else "",
         metadata=p.metadata,
-        account_id=p.account_id,
-        grant_id=p.grant_id,
+        account=p.account_id,
+        connection_id=p.grant_id,
         internal=p.internal,
         requestor=p.requestor,
     )
@@ -99,8 +99,8 @@ def incoming(i: Invoice) -> Transaction:
         offer_id=i.offer_id,
         payer_data=i.payer_data,
         rate=i.rate,
-        account_id=i.account_id,
-        grant_id=i.grant_id,
+        account=i.account_id,
+        connection_id=i.grant_id,
         internal=i.internal,
         settle_deadline=i.settle_deadline if i.state is InvoiceState.ACCEPTED else None,
     )

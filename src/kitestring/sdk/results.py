@@ -27,9 +27,9 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class PaymentLink:
-    """A way to pay us, to be shown as a link or a QR code: ``uri`` (BIP-321), and the ``invoice`` in it."""
+    """A way to pay us, to be shown as a link or a QR code: ``bip321``, and the ``invoice`` in it."""
 
-    uri: str
+    bip321: str
     invoice: Invoice
 
 
@@ -53,11 +53,11 @@ class Receipt:
 class WalletBudget:
     """The most that a wallet lets this connection spend in a ``period``, fees included.
 
-    ``used`` has in it what is held for payments under way, and may exceed ``total``. It will have left at ``renews_at``
+    ``used`` has in it what is held for payments under way, and may exceed ``limit``. It will have left at ``renews_at``
     (Unix seconds), None = never.
     """
 
-    total: Msat
+    limit: Msat
     used: Msat
     period: Period
     renews_at: int | None
@@ -65,7 +65,7 @@ class WalletBudget:
     @property
     def left(self) -> Msat:
         """The rest, never below zero."""
-        return max(ZERO, self.total - self.used)
+        return max(ZERO, self.limit - self.used)
 
 
 def receipt(command: PayInvoice, paid: Paid, target: str) -> Receipt:

@@ -218,7 +218,7 @@ class Wallet:
         The same invoice is never paid twice; paying it again returns the same receipt. Raises KitestringError:
         PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet, which is no failure: ask :meth:`lookup`
         later and pay nothing else for the same thing until then. Every other reason means that this call has paid
-        nothing, which is no word about an earlier one that was in flight. OVER_BUDGET has the details ``total_msat``,
+        nothing, which is no word about an earlier one that was in flight. OVER_BUDGET has the details ``limit_msat``,
         ``used_msat``, ``left_msat`` and ``renews_at`` where the wallet tells them.
 
         Of an offer: AMOUNT_OUT_OF_RANGE with the details ``amount_msat`` and ``bolt11`` where its service alone names
@@ -323,8 +323,8 @@ class Wallet:
             return await self._source.pay(command, timeout_s)
         except KitestringError as refused:
             if refused.reason is Reason.OVER_BUDGET and (stands := await self._told_budget()):
-                total, used, left = (int(one) for one in (stands.total, stands.used, stands.left))
-                figures = {"total_msat": total, "used_msat": used, "left_msat": left, "renews_at": stands.renews_at}
+                limit, used, left = (int(one) for one in (stands.limit, stands.used, stands.left))
+                figures = {"limit_msat": limit, "used_msat": used, "left_msat": left, "renews_at": stands.renews_at}
                 refused.details |= figures
             raise
 

@@ -41,7 +41,7 @@ def told(capsys: pytest.CaptureFixture[str], **members: object) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-DAILY = {"total_msat": 100_000, "used_msat": 60_000, "left_msat": 40_000, "period": "day", "renews_at": 1_760_054_400}
+DAILY = {"limit_msat": 100_000, "used_msat": 60_000, "left_msat": 40_000, "period": "day", "renews_at": 1_760_054_400}
 
 
 def test_the_budget_of_a_wallet_stands_below_its_balance_as_far_as_either_is_told(

@@ -168,7 +168,7 @@ def test_a_wallet_shows_its_balance_and_its_budget_as_far_as_it_tells_them(servi
 
     both = look("--budget", "100/day")
     assert (both["balance_msat"], both["unknown_because"], both["budget_unknown_because"]) == (100_000, None, None)
-    standing = {"total_msat": 100_000, "used_msat": 0, "left_msat": 100_000, "period": "day"}
+    standing = {"limit_msat": 100_000, "used_msat": 0, "left_msat": 100_000, "period": "day"}
     assert both["budget"].items() >= standing.items()
     assert both["budget"]["renews_at"] > time.time()
     free = look("--methods", "get_balance,get_budget")

@@ -59,16 +59,16 @@ async def test_a_connection_is_listed_changed_and_ended_whether_the_service_runs
     made = await service.add_grant("agent", methods=["pay_invoice"], budget=Budget.daily(sat(100)), encryption="nip44")
     (before,) = await service.grants()
     assert (before.name, before.connection_id, before.account) == ("agent", made.connection_id, "owner")
-    assert (before.methods, before.encryption, before.is_used) == (("pay_invoice",), "nip44", False)
+    assert (before.methods, before.encryption, before.used) == (("pay_invoice",), "nip44", False)
     assert before.budgets == (Budget.daily(sat(100)),)
     async with service:
         changed = await service.update_grant(made, budget=Budget.weekly(sat(50)), per_payment=sat(5), max_fee=sat(1))
-        assert (changed.budgets, changed.per_payment, changed.max_fee) == ((Budget.weekly(sat(50)),), sat(5), sat(1))
+        assert (changed.budgets, changed.per_payment, changed.fee_cap) == ((Budget.weekly(sat(50)),), sat(5), sat(1))
         (stands,) = await service.budgets("agent")
         assert (stands.budget, stands.used, stands.left) == (Budget.weekly(sat(50)), sat(0), sat(50))
         assert stands.renews_at is not None
     plain = await service.update_grant("agent", budget=None, per_payment=None, new_name="robot")
-    assert (plain.name, plain.budgets, plain.per_payment, plain.max_fee) == ("robot", (), None, sat(1))
+    assert (plain.name, plain.budgets, plain.per_payment, plain.fee_cap) == ("robot", (), None, sat(1))
     with pytest.raises(KitestringError, match="needs the running service"):
         await service.budgets("robot")
     await service.revoke("robot")
@@ -105,3 +105,27 @@ async def test_a_bare_number_or_word_is_refused_before_anything_is_made(
         with pytest.raises(TypeError, match=words):
             await make("agent", **terms)
     assert await service.grants() == []
+
+
+async def test_a_paused_app_is_refused_until_it_is_resumed_and_another_link_ends_the_old_one(service: Service) -> None:
+    made = await service.add_grant("agent")
+
+    async def is_used() -> bool:
+        return (await service.grants())[0].used
+
+    async with service:
+        async with Wallet.open(str(made.nwc_uri)) as wallet:
+            await wallet.balance()
+            await until(is_used)
+            assert (await service.pause(made)).name == "agent"
+            with pytest.raises(KitestringError):
+                await wallet.balance()
+            assert (await service.resume("agent")).connection_id == made.connection_id
+            await wallet.balance()
+        anew = await service.rotate(made)
+        assert (anew.connection_id, anew.nwc_uri == made.nwc_uri) == (made.connection_id, False)
+        async with Wallet.open(str(anew.nwc_uri)) as wallet:
+            await wallet.balance()
+    with pytest.raises(KitestringError) as refused:
+        await service.pause("nobody")
+    assert refused.value.reason is Reason.UNKNOWN_TARGET

@@ -87,7 +87,7 @@ async def test_a_session_of_an_earlier_life_is_waited_for_by_the_next(relay: Rel
         session = await service.add_session(pointer, sat(50))
     async with door(relay, tmp_path) as (service, pointer):
         (earlier,) = await service.sessions(pointer)
-        assert (earlier.session, earlier.amount, earlier.ndebit) == (session.session, sat(50), None)
+        assert (earlier.session, earlier.max_amount, earlier.ndebit) == (session.session, sat(50), None)
         waiting = asyncio.create_task(service.session_used(earlier))
         await asyncio.to_thread(take, relay, str(session.ndebit), sat(50), tmp_path)
         assert (await waiting).state == "used"

@@ -34,7 +34,7 @@ async def test_a_wallet_pays_through_a_grant_made_before_the_service_ran(relay: 
             paid = [payment.preimage for payment in world.payments()]
     assert refused.value.reason is Reason.OVER_BUDGET
     figures = refused.value.details
-    assert (figures["total_msat"], figures["left_msat"]) == (100_000, 100_000 - int(receipt.amount + receipt.fee))
+    assert (figures["limit_msat"], figures["left_msat"]) == (100_000, 100_000 - int(receipt.amount + receipt.fee))
     assert figures["used_msat"] == int(receipt.amount + receipt.fee)
     assert isinstance(figures["renews_at"], int)
     assert paid == [receipt.preimage]

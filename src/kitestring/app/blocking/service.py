@@ -38,6 +38,9 @@ class BlockingService(Twin):
     update_grant = Blocks(Service.update_grant)
     grants = Blocks(Service.grants)
     budgets = Blocks(Service.budgets)
+    pause = Blocks(Service.pause)
+    resume = Blocks(Service.resume)
+    rotate = Blocks(Service.rotate)
     revoke = Blocks(Service.revoke)
 
     offer = add_offer = Blocks(Service.add_offer)
@@ -50,6 +53,8 @@ class BlockingService(Twin):
     fund = Blocks(Service.fund)
     withdraw = Blocks(Service.withdraw)
     transfer = Blocks(Service.transfer)
+    rename_account = Blocks(Service.rename_account)
+    close_account = Blocks(Service.close_account)
 
     balance = Blocks(Service.balance)
     transactions = Blocks(Service.transactions)

@@ -59,4 +59,4 @@ def _budget(result: dict[str, Any]) -> str:
     if told is None:
         return "no budget limit"
     renews = "" if told["renews_at"] is None else f", renews {when(told['renews_at'])}"
-    return f"{amount(told['left_msat'])} left of {budget(told['total_msat'], told['period'], None)}{renews}"
+    return f"{amount(told['left_msat'])} left of {budget(told['limit_msat'], told['period'], None)}{renews}"

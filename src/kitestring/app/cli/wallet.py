@@ -277,7 +277,7 @@ async def _told(ask: Callable[[], Awaitable[A]]) -> tuple[A | None, KitestringEr
 
 def _show(budget: WalletBudget) -> dict[str, Any]:
     return {
-        "total_msat": int(budget.total),
+        "limit_msat": int(budget.limit),
         "used_msat": int(budget.used),
         "left_msat": int(budget.left),
         "period": budget.period,
@@ -297,7 +297,7 @@ def receive_by(
     amount = None if amount_sat is None else sat(amount_sat)
     link = asked(shell, source, encryption, lambda wallet: wallet.receive(amount, description))
     return {
-        "bip321": link.uri,
+        "bip321": link.bip321,
         "bolt11": link.invoice.bolt11,
         "payment_hash": link.invoice.payment_hash,
         "amount_msat": None if link.invoice.amount is None else int(link.invoice.amount),

@@ -131,7 +131,7 @@ def info_of(shell: Shell, source: str, encryption: Encryption) -> dict[str, Any]
     told: Info = asked(shell, source, encryption, lambda wallet: wallet.info())
     return {
         "alias": told.alias or None,
-        "node_pubkey": told.pubkey or None,
+        "node_pubkey": told.node_pubkey or None,
         "network": told.network or None,
         "block_height": told.block_height,
         "block_hash": told.block_hash or None,

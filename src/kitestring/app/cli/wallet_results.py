@@ -50,7 +50,7 @@ class WalletLinkJson(AnswerJson):
 class WalletBudgetJson(AnswerJson):
     """The budget of a connection, as its wallet tells it."""
 
-    total_msat: Annotated[int, says("The most that may be spent in one period, fees included.")]
+    limit_msat: Annotated[int, says("The most that may be spent in one period, fees included.")]
     used_msat: Annotated[int, says("What is spent or reserved in this period.")]
     left_msat: Annotated[int, says("What can still be spent in it.")]
     period: Annotated[str, says("When it renews; `never`: it is a total.")]

@@ -9,7 +9,7 @@ from kitestring.base.money import Msat
 
 
 class Accounting(Host):
-    """Making accounts, funding them."""
+    """Making accounts, funding them, ending them."""
 
     def account(self, name: str) -> AccountInfo:
         """Make a sub-account, or return the one of that name: a balance that cannot go below zero. It is filled by
@@ -54,6 +54,18 @@ class Accounting(Host):
         named = {"from_account": _name(source), "to_account": _name(target), "note": note}
         moved = await self._ask("account_transfer", {**named, "amount_msat": values.amount(amount)}, key)
         return Msat(moved["amount_msat"])
+
+    async def rename_account(self, account: str | AccountInfo, new_name: str) -> AccountInfo:
+        """Give a sub-account another name; its balance, connections and codes stay. Raises KitestringError:
+        UNKNOWN_TARGET when there is no such account, CONFLICT where another one has that name."""
+        return account_info(await self._ask("account_rename", {"account": _name(account), "new_name": new_name}))
+
+    async def close_account(self, account: str | AccountInfo, *, withdraw: bool = False) -> Msat:
+        """Close a sub-account for ever, and return what went back to the owner: with ``withdraw`` all that it had. Its
+        history stays; closing twice is as once. Raises KitestringError: NOT_PERMITTED while anything of it is open (the
+        detail ``in_the_way`` says what), UNKNOWN_TARGET when there is no such account."""
+        params = {"account": _name(account), "withdraw": withdraw}
+        return Msat((await self._ask("account_close", params))["withdrawn_msat"])
 
 
 def _name(given: str | AccountInfo) -> str:

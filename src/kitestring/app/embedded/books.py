@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, Literal, TypeVar
 
-from kitestring.app.embedded.events import ServiceEvents, stop, tell_paid
+from kitestring.app.embedded.events import ServiceEvents, as_told, stop, tell_paid
 from kitestring.app.embedded.host import Host, Office
 from kitestring.app.embedded.values import words
 from kitestring.app.owner.accounts import find_account
@@ -54,7 +54,9 @@ class Bookkeeping(Host):
 
         async def listed(office: Office) -> tuple[Transaction, ...]:
             account_id = (await find_account(office.desk, account)).account_id if account else ""
-            return tuple(await office.desk.store.transactions(Scope(account_id=account_id), query))
+            names = await office.desk.store.renamed_accounts()
+            found = await office.desk.store.transactions(Scope(account_id=account_id), query)
+            return tuple(as_told(one, names) for one in found)
 
         return await self._at_office(listed)
 

@@ -73,6 +73,22 @@ class Granting(Host):
         not run."""
         return [budget_use(row) for row in (await self._ask("connection_show", {"name": _name(name)}))["budgets"]]
 
+    async def pause(self, name: str | Connection) -> ConnectionInfo:
+        """Refuse whatever the app of a connection asks, until :meth:`resume`; its open payments still finish. Twice is
+        as once. Raises KitestringError, UNKNOWN_TARGET when there is none of that name."""
+        return connection_info(await self._ask("connection_pause", {"name": _name(name)}))
+
+    async def resume(self, name: str | Connection) -> ConnectionInfo:
+        """Let the app of a paused connection go on, with what is left of its budget. Raises KitestringError,
+        UNKNOWN_TARGET when there is none of that name."""
+        return connection_info(await self._ask("connection_resume", {"name": _name(name)}))
+
+    async def rotate(self, name: str | Connection) -> Connection:
+        """Give a connection a new secret link; the app with the old one stops at once. What is used of its budget stays
+        used. Each call makes another link. Raises KitestringError: UNKNOWN_TARGET when there is none of that name,
+        CONNECTION_ENDED for one that has expired."""
+        return connection_of(await self._ask("connection_rotate", {"name": _name(name)}))
+
     async def revoke(self, name: str | Connection) -> None:
         """End a connection forever; its open payments still finish. Raises KitestringError, UNKNOWN_TARGET when there
         is none of that name."""

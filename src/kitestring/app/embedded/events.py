@@ -6,15 +6,19 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import msgspec
+
+from kitestring.app.owner.params import of_others
 from kitestring.app.service.core import Core
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind, Missed
 from kitestring.base.outcomes import Direction, Transaction
+from kitestring.base.records import Invoice, Payment
 from kitestring.base.store import Reads, Scope
 from kitestring.base.transactions.feed import Tell
 from kitestring.engine.feed import Consumer
@@ -151,18 +155,34 @@ async def _call(callback: PaidCallback, paid: Transaction) -> None:
 async def _shown(store: Reads, row: Event | Missed) -> ServiceEvent:
     if isinstance(row, Missed):
         return ServiceEvent(row.number, "missed", 0, detail=f"{row.count} events were forgotten before they were told")
-    found = await _transaction(store, row)
-    return ServiceEvent(row.number, row.kind.value, row.at, row.account_id, row.grant_id, row.detail, found)
+    found, names = await _transaction(store, row), await store.renamed_accounts()
+    return ServiceEvent(
+        row.number, row.kind.value, row.at, names.get(row.account_id, row.account_id), of_others(row.grant_id) or "",
+        row.detail, found,
+    )  # fmt: skip
 
 
 async def _transaction(store: Reads, event: Event) -> Transaction | None:
+    about: Invoice | Payment | None = None
     if event.kind in _INCOMING:
-        invoice = await store.invoice(event.subject)
-        return None if invoice is None else await store.transaction(Scope(), invoice.payment_hash, Direction.INCOMING)
-    if event.kind in _OUTGOING:
-        payment = await store.payment(event.subject)
-        return None if payment is None else await store.transaction(Scope(), payment.payment_hash, Direction.OUTGOING)
-    return None
+        about = await store.invoice(event.subject)
+    elif event.kind in _OUTGOING:
+        about = await store.payment(event.subject)
+    if about is None:
+        return None
+    way = Direction.INCOMING if isinstance(about, Invoice) else Direction.OUTGOING
+    found = await store.transaction(Scope(), about.payment_hash, way)
+    return None if found is None else as_told(found, await store.renamed_accounts())
+
+
+def as_told(transaction: Transaction, names: Mapping[str, str]) -> Transaction:
+    """The transaction as a program is told it, with the names and ids of ``--json``: ``names`` are those of renamed
+    accounts by their ids, and the owner's own is of no connection."""
+    return msgspec.structs.replace(
+        transaction,
+        account=names.get(transaction.account, transaction.account),
+        connection_id=of_others(transaction.connection_id) or "",
+    )
 
 
 async def stop(task: asyncio.Task[None]) -> None:

@@ -41,7 +41,7 @@ class DebitCode:
 
 @dataclass(frozen=True, slots=True)
 class SessionCode:
-    """A code that is good for one payment of ``least`` to ``amount``, until ``expires_at`` (Unix seconds).
+    """A code that is good for one payment of ``min_amount`` to ``max_amount``, until ``expires_at`` (Unix seconds).
 
     ``session`` is a mark that tells it apart and gives nothing away. ``ndebit`` holds its secret word: show it to one
     person. It is None for one that was made earlier.
@@ -49,8 +49,8 @@ class SessionCode:
 
     pointer_id: str
     session: str
-    least: Msat
-    amount: Msat
+    min_amount: Msat
+    max_amount: Msat
     expires_at: int
     ndebit: str | None = field(default=None, repr=False)
 
@@ -70,7 +70,8 @@ class SessionEnd:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """A NWC connection as it stands. Times are Unix seconds; None = no limit, no end, never used."""
+    """A NWC connection as it stands: ``used`` by its app or not yet; ``fee_cap`` is the most that routing may cost.
+    Times are Unix seconds; None = no limit, no end, never used."""
 
     name: str
     connection_id: str
@@ -78,11 +79,11 @@ class ConnectionInfo:
     methods: tuple[str, ...]
     budgets: tuple[Budget, ...]
     per_payment: Msat | None
-    max_fee: Msat | None
+    fee_cap: Msat | None
     expires_at: int | None
     encryption: str
     created_at: int
-    is_used: bool
+    used: bool
     last_used_at: int | None
 
 
@@ -128,7 +129,7 @@ class AccountInfo:
     account: str
     available: Msat
     pending: Msat
-    is_overdrawn: bool
+    overdrawn: bool
     created_at: int
     npub: str | None
 

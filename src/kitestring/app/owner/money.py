@@ -277,7 +277,7 @@ async def lookup(desk: Asking, params: LookupParams, call: Call) -> Result:
         raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
     asked = LookupInvoice(payment_hash=params.payment_hash.lower())
     found = expect(await desk.ask(call.caller.grant_id, asked), Found).transaction
-    return show_transaction(found, await grant_of(desk, found.grant_id))
+    return show_transaction(found, await grant_of(desk, found.connection_id))
 
 
 async def grant_of(desk: Reading, grant_id: str) -> Grant | None:
@@ -294,7 +294,7 @@ async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
         "service_pubkey": desk.service_id,
         "relays": list(desk.relay_urls()),
         "alias": node.alias or None,
-        "node_pubkey": node.pubkey or None,
+        "node_pubkey": node.node_pubkey or None,
         "network": node.network or None,
         "block_height": node.block_height,
         "spent_msat": int(totals.spent_msat),
@@ -361,8 +361,8 @@ def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Re
         "payer_data": as_object(transaction.payer_data),
         "price": None if rate is None else _price(rate, transaction.amount_msat),
         "rate": None if rate is None else show_rate_kept(rate),
-        "account": transaction.account_id,
-        "connection_id": of_others(transaction.grant_id),
+        "account": transaction.account,
+        "connection_id": of_others(transaction.connection_id),
         "connection": grant.name if grant is not None and grant.wire == NWC else None,
         "charged_to": grant.name if grant is not None and is_outgoing else None,
         "requestor": transaction.requestor or None,

@@ -126,7 +126,7 @@ class Notifier:
         if grant is None or wire is None or not _may_hear(grant, wire, name, now):
             return []
         record = await self._record(wire.types[name].direction, subject)
-        if record is None or record.grant_id != grant.grant_id:
+        if record is None or record.connection_id != grant.grant_id:
             return []
         plaintext = wire.write(name, record)
         return [self._wires.notify(grant, wire.kinds[cipher], cipher, plaintext, now) for cipher in wire.ciphers(grant)]

@@ -240,7 +240,7 @@ def _read_info(result: Members, _: c.GetInfo) -> o.Info:
     return o.Info(
         alias=text_in(result, "alias", MAX_PEER_MESSAGE),
         color=text_in(result, "color", MAX_CODE_CHARS),
-        pubkey=text_in(result, "pubkey", MAX_PEER_MESSAGE),
+        node_pubkey=text_in(result, "pubkey", MAX_PEER_MESSAGE),
         network=_NETWORKS.get(network, network),
         block_height=number_in(result, "block_height") or 0,
         block_hash=text_in(result, "block_hash", MAX_PEER_MESSAGE),

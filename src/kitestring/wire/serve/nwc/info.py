@@ -18,7 +18,7 @@ def write_info(info: Info, methods: Sequence[Method]) -> object:
     facts = {
         "alias": info.alias,
         "color": info.color,
-        "pubkey": info.pubkey,
+        "pubkey": info.node_pubkey,
         "network": NETWORK_NAMES.get(info.network, info.network),
         "block_height": info.block_height,
         "block_hash": info.block_hash,
