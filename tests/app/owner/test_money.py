@@ -123,7 +123,7 @@ async def _given(value: Any) -> Any:
         ("fixed", 6_000, "costs 5 sat"),
         ("npub1xxx", None, "cannot be read"),
         ("gibberish", None, "no invoice"),
-        ("lnbc1qqqq", None, "checksum"),
+        ("lnbc1qqqq", None, "cut off"),
     ],
 )
 async def test_what_cannot_be_paid_is_said_before_anything_is_claimed(
