@@ -53,3 +53,17 @@ def test_everything_is_in_order_with_a_running_service(service: Service) -> None
     checks = service.ok("doctor")["checks"]
     assert {check["name"] for check in checks} >= {"directory", "key", "disk", "sqlite", "service", "node", "relay"}
     assert {check["state"] for check in checks} <= {"ok", "info"}
+
+
+def test_a_long_sentence_goes_on_below_its_beginning_and_no_line_is_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finding = Finding(
+        "rates", FindingState.WARN, "nothing can be priced in EUR now: " + "a source does not answer; " * 9
+    )
+    assert len(told(monkeypatch, finding).lines) == 1
+    monkeypatch.setattr("kitestring.app.cli.doctor.columns", lambda: 80)
+    first, *more = told(monkeypatch, finding).lines
+    assert first.startswith("warn  rates       nothing can be priced")
+    assert more
+    assert all(line[:18] == " " * 18 and len(line) <= 80 for line in more)

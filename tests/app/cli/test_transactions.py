@@ -67,7 +67,7 @@ def lines(*rows: dict[str, Any]) -> list[str]:
         (
             {**ROW, "description": "x" * 70},
             "when (UTC) amount state hash about",
-            f"in +21 sat received 01234567 {'x' * 64}",
+            f"in +21 sat received 01234567 {'x' * 70}",
         ),
     ],
 )

@@ -200,3 +200,10 @@ def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values.columns() == 80
     monkeypatch.setattr("sys.stdout", None)
     assert values.columns() == sys.maxsize
+
+
+def test_no_name_before_a_value_forges_a_line() -> None:
+    assert facts([("offer tea\n+1 sat  paid", "noffer1x"), ("é", "y")]).splitlines() == [
+        "offer tea +1 sat  paid  noffer1x",
+        f"é{' ' * 21}  y",
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, facts, msat, short_key, table, when
+from kitestring.app.cli.values import Sats, amount, facts, msat, short_key, when
 
 
 @click.group("account", cls=Group)
@@ -32,17 +34,9 @@ def create(shell: Shell, name: str, key: str) -> None:
 def list_(shell: Shell, closed: bool) -> None:
     """List the sub-accounts and their balances."""
     result = shell.read("account_list", {"closed": True} if closed else None)
-    rows = [
-        (
-            found["account"],
-            amount(found["available_msat"]),
-            amount(found["pending_msat"]),
-            _note(found),
-        )
-        for found in result["accounts"]
-    ]
+    rows = result["accounts"]
     empty = "no sub-accounts; make one with: kitestring account create NAME"
-    shell.show(result, table(rows, ("account", "available ", "held for payments ", "note")) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
 
 
 def _note(found: dict[str, Any]) -> str:
@@ -54,6 +48,14 @@ def _note(found: dict[str, Any]) -> str:
 def _whose(found: dict[str, Any]) -> str:
     """For an account that a key has opened for itself: which key, and when."""
     return f"{short_key(found['npub'])} enrolled {when(found['created_at'])}" if found["npub"] else ""
+
+
+_COLUMNS: Final = (
+    Column("account", lambda found: found["account"], least=12),
+    Column("available ", lambda found: amount(found["available_msat"])),
+    Column("held for payments ", lambda found: amount(found["pending_msat"]), is_always_there=True, rank=1),
+    Column("note", _note, least=12, most=64, is_always_there=True),
+)
 
 
 @command.command("show")
@@ -77,7 +79,7 @@ def show(shell: Shell, name: str) -> None:
         *((f"pointer {pointer['label']}", pointer["ndebit"]) for pointer in found["pointers"]),
     ]
     moves = [_move(move, found["account"]) for move in found["moves"]]
-    moved = f"\n\n{table(moves, ('moved', 'amount ', '', 'note'))}" if moves else ""
+    moved = f"\n\n{fitted(moves, _MOVED)}" if moves else ""
     shell.show(found, facts(rows) + moved)
 
 
@@ -86,6 +88,14 @@ def _move(move: dict[str, Any], account: str) -> tuple[str, ...]:
     is_in = move["to_account"] == account
     other = f"from {move['from_account']}" if is_in else f"to {move['to_account']}"
     return when(move["created_at"]), ("+" if is_in else "-") + amount(move["amount_msat"]), other, move["note"] or ""
+
+
+_MOVED: Final = (
+    Column("moved", itemgetter(0)),
+    Column("amount ", itemgetter(1)),
+    Column("", itemgetter(2), least=12),
+    Column("note", itemgetter(3), least=8, most=64, rank=1, is_always_there=True),
+)
 
 
 @command.command("rename")

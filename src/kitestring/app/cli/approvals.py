@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from operator import itemgetter
 from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import Whole, amount, budget, budget_of, facts, quoted, short_key, table, when
+from kitestring.app.cli.values import Whole, amount, budget, budget_of, facts, quoted, short_key, when
 from kitestring.base.errors import Exit
 
 #: Seconds between two looks at the feed.
@@ -230,4 +232,17 @@ def _ended(rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return table(cells, ("when", "end", "by", "decision", "asked for", "at", "from", "they said", "id"))
+    return fitted(cells, _ENDED)
+
+
+_ENDED: Final = (
+    Column("when", itemgetter(0), rank=4),
+    Column("end", itemgetter(1), least=8),
+    Column("by", itemgetter(2), rank=6, least=8, most=24),
+    Column("decision", itemgetter(3), rank=7, least=8),
+    Column("asked for", itemgetter(4)),
+    Column("at", itemgetter(5), rank=5, least=6, most=24),
+    Column("from", itemgetter(6), rank=3),
+    Column("they said", itemgetter(7), rank=2, least=10),
+    Column("id", itemgetter(8), least=13, most=64, keeps_end=True),
+)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import table, when
+from kitestring.app.cli.values import when
 
 
 @click.command("blocked")
@@ -13,6 +16,13 @@ from kitestring.app.cli.values import table, when
 def command(shell: Shell) -> None:
     """List the keys that are refused whatever they ask for."""
     result = shell.read("blocked")
-    rows = [(when(found["blocked_at"]), found["npub"], found["note"]) for found in result["blocked"]]
+    rows = result["blocked"]
     empty = "no key is blocked; `kitestring deny ID --block` blocks the one that asks"
-    shell.show(result, table(rows, ("since", "key", "your note")) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
+
+
+_COLUMNS: Final = (
+    Column("since", lambda found: when(found["blocked_at"]), rank=1),
+    Column("key", lambda found: found["npub"]),
+    Column("your note", lambda found: found["note"], least=9, is_always_there=True),
+)

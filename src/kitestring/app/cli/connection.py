@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from shlex import quote
 from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import amount, budget_of, table, when
+from kitestring.app.cli.values import amount, budget_of, when
 
 #: What a state other than active means to the owner, and what changes it.
 _STATES: Final = {
@@ -36,12 +38,20 @@ def show(shell: Shell, name: str) -> None:
     link = f"; not used yet: `kitestring link {quote(found['name'])}` shows the link again"
     last = "" if found["last_used_at"] is None else f"; last used {when(found['last_used_at'])}"
     unused = last if found["used"] else link
-    text = table(rows, ("relay", "brings requests", "shows it to apps", "its words"))
+    text = fitted(rows, _RELAYS)
     lines = [f"{describe(found)}{unused}", f"made: {when(found['created_at'])}"]
     if found["state"] in _STATES:
         lines.append(_STATES[found["state"]].format(name=quote(found["name"])))
     lines += [f"budget: {stands(row)}" for row in found["budgets"]]
     shell.show(found, "\n".join([*lines, "", text]))
+
+
+_RELAYS: Final = (
+    Column("relay", itemgetter(0), least=20, most=80),
+    Column("brings requests", itemgetter(1)),
+    Column("shows it to apps", itemgetter(2)),
+    Column("its words", itemgetter(3), least=12, most=80),
+)
 
 
 def stands(row: dict[str, Any]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.connect import EVERYTHING
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, budgets_of, table, when
+from kitestring.app.cli.values import amount, budgets_of, when
 
 #: Methods that are named in the list; of more than these it has the number, and `connection show` the names.
 MAX_NAMED: Final = 1
@@ -20,15 +20,11 @@ MAX_NAMED: Final = 1
 def command(shell: Shell) -> None:
     """List the wallet connections that were not revoked."""
     result = shell.read("connections")
-    rows = [tuple(cell(found) for _, cell in _COLUMNS) for found in result["connections"]]
-    shown = [
-        i for i, (head, _) in enumerate(_COLUMNS) if head not in _SELDOM or {row[i] for row in rows} - _SELDOM[head]
-    ]
-    rows = [tuple(row[i] for i in shown) for row in rows]
-    heads = tuple(_COLUMNS[i][0] for i in shown)
+    rows = result["connections"]
+    shown = [one for one in _COLUMNS if one.head not in _SELDOM or set(map(one.cell, rows)) - _SELDOM[one.head]]
     empty = "no connections yet; make one with: kitestring connect NAME --budget 5000/day"
     unused = [found["name"] for found in result["connections"] if not found["used"]]
-    shell.show(result, table(rows, tuple(heads)) if rows else empty)
+    shell.show(result, fitted(rows, shown) if rows else empty)
     if unused:
         shell.note(f"not used yet: {', '.join(unused)}; `kitestring link NAME` shows the link again")
     old = [found["name"] for found in result["connections"] if found["old_relays"]]
@@ -53,17 +49,16 @@ def _open(payments: int, invoices: int) -> str:
     return ", ".join(parts) or "–"
 
 
-#: Heads, and what stands below them of each connection.
-_COLUMNS: Final[tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = (
-    ("name", lambda found: found["name"]),
-    ("account", lambda found: found["account"]),
-    ("state", lambda found: found["state"]),
-    ("budget", budgets_of),
-    ("left ", lambda found: amount(found["left_msat"])),
-    ("expires", lambda found: when(found["expires_at"])),
-    ("last used", lambda found: when(found["last_used_at"])),
-    ("open", lambda found: _open(found["open_payments"], found["open_invoices"])),
-    ("may", _may),
+_COLUMNS: Final = (
+    Column("name", lambda found: found["name"], least=16),
+    Column("account", lambda found: found["account"], rank=2, least=8, most=24),
+    Column("state", lambda found: found["state"]),
+    Column("budget", budgets_of, least=24, most=64),
+    Column("left ", lambda found: amount(found["left_msat"]), rank=1),
+    Column("expires", lambda found: when(found["expires_at"]), rank=4),
+    Column("last used", lambda found: when(found["last_used_at"]), rank=5),
+    Column("open", lambda found: _open(found["open_payments"], found["open_invoices"]), rank=6),
+    Column("may", _may, rank=3, least=12),
 )
-#: Columns that are left out while all rows say this: without them a row fits into 80 characters.
+#: Columns that are left out while all rows say this: without them more of a row has room.
 _SELDOM: Final = {"account": {"owner"}, "state": {"active"}, "expires": {"–"}, "open": {"–"}}

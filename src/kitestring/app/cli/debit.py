@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kitestring.app.cli import debit_pointer
 from kitestring.app.cli.approvals import budgets_text
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import (
@@ -21,9 +22,11 @@ from kitestring.app.cli.values import (
     facts,
     msat,
     short_key,
-    table,
     when,
 )
+
+#: The last six characters of an id name a grant; before them stands what says that there are more.
+GRANT_END: Final = 7
 
 
 @click.group("debit", cls=Group)
@@ -45,22 +48,21 @@ command.add_command(debit_pointer.command)
 def grants(shell: Shell, pointer: str) -> None:
     """List who may take money without asking."""
     result = shell.read("debit_grants", {"pointer": pointer})
-    rows = [
-        (
-            found["name"],
-            budgets_text(found["budgets"]),
-            "–" if found["per_payment_msat"] is None else amount(found["per_payment_msat"]),
-            when(found["expires_at"]),
-            when(found["last_paid_at"]),
-            found["pointer"],
-            short_key(found["npub"]),
-            found["grant_id"],
-        )
-        for found in result["grants"]
-    ]
-    heads = ("name", "may take", "a payment", "expires", "last paid", "at", "key", "id")
+    rows = result["grants"]
     empty = "nobody may take anything without asking; `kitestring approve ID --budget 5000/week` grants such a right"
-    shell.show(result, table(rows, heads) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
+
+
+_COLUMNS: Final = (
+    Column("name", lambda found: found["name"], least=10),
+    Column("may take", lambda found: budgets_text(found["budgets"]), least=14, most=80),
+    Column("a payment", lambda found: amount(found["per_payment_msat"]), rank=5),
+    Column("expires", lambda found: when(found["expires_at"]), rank=4),
+    Column("last paid", lambda found: when(found["last_paid_at"]), rank=3),
+    Column("at", lambda found: found["pointer"], rank=2, least=6, most=24),
+    Column("key", lambda found: short_key(found["npub"]), rank=1),
+    Column("id", lambda found: found["grant_id"], least=GRANT_END, keeps_end=True),
+)
 
 
 @command.command("show")

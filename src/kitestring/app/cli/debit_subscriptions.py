@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, msat, table, when
+from kitestring.app.cli.values import amount, msat, when
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
@@ -62,16 +63,8 @@ def _row(store: SubscriptionStore, row: SubscriptionRow) -> dict[str, Any]:
 
 
 def _show(shell: Shell, rows: list[dict[str, Any]]) -> None:
-    cells = [
-        (
-            row["subscription_id"], row["name"], f"{amount(row['amount_msat'])} per {row['every']}",
-            str(row["charges"]), when(row["paid_until"]), _state(row),
-        )
-        for row in rows
-    ]  # fmt: skip
     empty = "no subscriptions; make one with: kitestring debit subscribe NDEBIT 500/month"
-    heads = ("id", "name", "amount", "charges ", "paid until", "state")
-    shell.show({"subscriptions": rows}, table(cells, heads) if cells else empty)
+    shell.show({"subscriptions": rows}, fitted(rows, _COLUMNS) if rows else empty)
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -80,3 +73,13 @@ def _state(row: dict[str, Any]) -> str:
     if not row["has_budget"]:
         return "no budget yet" if row["begun_at"] is None else "its budget is over"
     return f"{row['open']} not decided" if row["open"] else "runs"
+
+
+_COLUMNS: Final = (
+    Column("id", lambda row: row["subscription_id"]),
+    Column("name", lambda row: row["name"], rank=1, least=8),
+    Column("amount", lambda row: f"{amount(row['amount_msat'])} per {row['every']}"),
+    Column("charges ", lambda row: str(row["charges"]), rank=3),
+    Column("paid until", lambda row: when(row["paid_until"]), rank=2),
+    Column("state", _state, least=10),
+)

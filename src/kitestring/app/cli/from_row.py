@@ -27,6 +27,7 @@ from msgspec.inspect import (
 )
 
 from kitestring.app import cli
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import (
     BudgetType,
@@ -38,7 +39,6 @@ from kitestring.app.cli.values import (
     label,
     msat,
     shown,
-    table,
 )
 from kitestring.app.owner.budgets import BudgetAsked
 from kitestring.app.owner.commands import command
@@ -169,15 +169,24 @@ def _plain(kind: Type) -> tuple[Type, str | None]:
     return kind, None
 
 
+#: Ends of the names of members that say nothing when they are cut.
+_EXACT: Final = ("_msat", "_at", "_s", "_id", "_hash", "key")
+_LEAST_CHARS: Final = 12
+
+
 def for_people(result: Result) -> str:
     """A result as text: facts first, then each list of rows as a table."""
     rows = {name: value for name, value in result.items() if _is_rows(value)}
     parts = [facts([(label(name), shown(name, value)) for name, value in result.items() if name not in rows])]
     for found in rows.values():
         members = [name for name in found[0] if any(shown(name, row[name]) for row in found)]
-        cells = [tuple(shown(name, row[name]) for name in members) for row in found]
-        parts.append(table(cells, tuple(label(name) for name in members)))
+        parts.append(fitted(found, [_column(name) for name in members]))
     return "\n\n".join(filter(None, parts))
+
+
+def _column(name: str) -> Column:
+    """The column of a member: numbers, times and amounts are never cut."""
+    return Column(label(name), lambda row: shown(name, row[name]), least=0 if name.endswith(_EXACT) else _LEAST_CHARS)
 
 
 def _is_rows(value: object) -> bool:

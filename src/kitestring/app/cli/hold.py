@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, Whole, amount, msat, table, when
+from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
     MAX_EXPIRY_S,
@@ -150,21 +151,22 @@ def cancel(shell: Shell, payment_hash: str, wallet: str | None, encryption: Encr
 def list_(shell: Shell) -> None:
     """List those that wait for a payer or a decision. Those of connections are there too."""
     result = shell.read("hold_list")
-    rows = [
-        (
-            _STATES[one["state"]] if not one["decision"] else _DECIDED[one["decision"]],
-            amount(one["held_msat"] or one["amount_msat"]),
-            "" if one["settle_deadline"] is None else f"block {one['settle_deadline']}",
-            when(one["expires_at"]) if one["state"] == "open" else "",
-            one["description"],
-            one["connection"] or OWNER_ACCOUNT,
-            one["payment_hash"],
-        )
-        for one in result["holds"]
-    ]
-    heads = ("", "amount", "goes back at", "expires", "for", "connection", "hash")
-    shell.show(result, table(rows, heads) if rows else "no hold invoice waits for anything")
+    rows = result["holds"]
+    shell.show(result, fitted(rows, _COLUMNS) if rows else "no hold invoice waits for anything")
 
 
 _STATES = {"open": "unpaid", "accepted": "HELD"}
 _DECIDED = {"settle": "being settled", "cancel": "being cancelled"}
+#: Its hash is what a decision needs, so it is whole: on a narrow terminal each is a block of lines.
+_COLUMNS: Final = (
+    Column("state", lambda one: _STATES[one["state"]] if not one["decision"] else _DECIDED[one["decision"]]),
+    Column("amount", lambda one: amount(one["held_msat"] or one["amount_msat"])),
+    Column(
+        "goes back at", lambda one: "" if one["settle_deadline"] is None else f"block {one['settle_deadline']}",
+        is_always_there=True,
+    ),
+    Column("expires", lambda one: when(one["expires_at"]) if one["state"] == "open" else "", is_always_there=True),
+    Column("for", lambda one: one["description"], least=8, is_always_there=True),
+    Column("connection", lambda one: one["connection"] or OWNER_ACCOUNT, least=8),
+    Column("hash", lambda one: one["payment_hash"]),
+)  # fmt: skip

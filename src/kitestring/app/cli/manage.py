@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
+from kitestring.app.cli.debit import GRANT_END
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.managing import COMMANDS
 from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import facts, short_key, table, when
+from kitestring.app.cli.values import facts, short_key, when
 
 _POLICIES = click.Choice(["deny", "ask"])
 #: What a key without a grant gets.
@@ -120,21 +122,20 @@ def unlink(shell: Shell, link: str, delete_offers: bool, yes: bool, key: str) ->
 def grants(shell: Shell, link: str) -> None:
     """List the apps that manage offers without asking."""
     result = shell.read("manage_grants", {"link": link})
-    rows = [
-        (
-            found["name"],
-            f"{found['offers']:,} of {found['most_offers']:,}",
-            when(found["expires_at"]),
-            found["link"],
-            found["account"],
-            short_key(found["npub"]),
-            found["grant_id"],
-        )
-        for found in result["grants"]
-    ]
-    heads = ("name", "offers", "expires", "at", "account", "key", "id")
+    rows = result["grants"]
     empty = "no app manages offers without asking; `kitestring approve ID --always` lets one do so"
-    shell.show(result, table(rows, heads) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
+
+
+_COLUMNS: Final = (
+    Column("name", lambda found: found["name"], least=10),
+    Column("offers", lambda found: f"{found['offers']:,} of {found['most_offers']:,}"),
+    Column("expires", lambda found: when(found["expires_at"]), rank=3),
+    Column("at", lambda found: found["link"], rank=1, least=6, most=24),
+    Column("account", lambda found: found["account"], rank=4, least=8, most=24),
+    Column("key", lambda found: short_key(found["npub"]), rank=2),
+    Column("id", lambda found: found["grant_id"], least=GRANT_END, keeps_end=True),
+)
 
 
 @command.command("revoke")

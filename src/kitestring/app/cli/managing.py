@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.debits import MAX_WAIT_S
 from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.shell import Function, Shell, common
-from kitestring.app.cli.values import MAX_TYPED_SATS, Whole, amount, facts, quoted, table
+from kitestring.app.cli.values import MAX_TYPED_SATS, Whole, amount, facts, quoted
 
 if TYPE_CHECKING:
     from kitestring.client.manage import OfferManager
@@ -114,6 +115,14 @@ def get(shell: Shell, nmanage: str, offer: str, wait_s: int | None) -> None:
     _show(shell, _ask(shell, nmanage, lambda at, say: at.get(offer, wait_s=wait_s, waiting=say)))
 
 
+_COLUMNS: Final = (
+    Column("label", lambda one: quoted(one.terms.label), least=10),
+    Column("price", lambda one: _price_words(one.terms.price_sats)),
+    Column("asks for", lambda one: ", ".join(one.terms.payer_data), rank=1, least=8, is_always_there=True),
+    Column("id", lambda one: one.id),
+)
+
+
 @click.command("list")
 @click.argument("nmanage", type=CodeType())
 @click.option(
@@ -127,17 +136,8 @@ def get(shell: Shell, nmanage: str, offer: str, wait_s: int | None) -> None:
 def list_(shell: Shell, nmanage: str, limit: int | None, before: str, wait_s: int | None) -> None:
     """List your offers there, the newest first."""
     page = _ask(shell, nmanage, lambda at, say: at.page(before, limit, wait_s=wait_s, waiting=say))
-    rows = [
-        (
-            quoted(one.terms.label),
-            _price_words(one.terms.price_sats),
-            ", ".join(one.terms.payer_data),
-            one.id,
-        )
-        for one in page.offers
-    ]
     result = {"offers": [_json(one) for one in page.offers], "next": page.next or None, "left_out": page.left_out}
-    shell.show(result, table(rows, ("label", "price", "asks for", "id")) if rows else "you have no offers there")
+    shell.show(result, fitted(page.offers, _COLUMNS) if page.offers else "you have no offers there")
     if page.left_out:
         shell.note(f"{page.left_out} offers could not be read")
     if page.next:

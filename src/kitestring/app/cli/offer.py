@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.qr import Qr, qr_options
 from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
-from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, table, when
+from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, when
 
 #: The states of which something is said; open ones need no word.
 _STATES: Final = {
@@ -123,15 +124,9 @@ def list_(shell: Shell) -> None:
     Those that are switched off or have expired are among them; those that have moved are not.
     """
     result = shell.read("offer_list")
-    rows: list[tuple[str, ...]] = [
-        (found["label"], price_words(found), found["account"], found["offer_id"], _state(found))
-        for found in result["offers"]
-    ]
-    heads: tuple[str, ...] = ("label", "price", "account", "id", "state")
-    if not any(row[-1] for row in rows):
-        rows, heads = [row[:-1] for row in rows], heads[:-1]
+    rows = result["offers"]
     empty = "no offers; make one with: kitestring offer create LABEL"
-    shell.show(result, table(rows, heads) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
     old = [found["label"] for found in result["offers"] if found["old_relays"]]
     if old:
         shell.note(
@@ -242,3 +237,12 @@ def price_words(offer: dict[str, Any]) -> str:
         return "any amount"
     parts = (f"from {amount(least)}" if least else "", f"up to {amount(most)}" if most else "")
     return " ".join(filter(None, parts))
+
+
+_COLUMNS: Final = (
+    Column("label", lambda found: found["label"], least=12),
+    Column("price", price_words, least=14),
+    Column("account", lambda found: found["account"], rank=2, least=8, most=24),
+    Column("id", lambda found: found["offer_id"], rank=1),
+    Column("state", _state),
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import Whole, amount, table, when
+from kitestring.app.cli.values import Whole, amount, when
 
 #: As many as are listed at once.
 MAX_ROWS = 1_000
@@ -31,20 +32,18 @@ def command(shell: Shell, offer: str | None, failed: bool, limit: int) -> None:
     if offer is not None:
         params["offer"] = offer
     result = shell.read("offer_deliveries", params)
-    heads = ("paid", "offer", "amount", "state", "attempts", "last answer", "next", "delivery")
-    rows = [_cells(row) for row in result["deliveries"]]
+    rows = result["deliveries"]
     empty = "nothing has failed" if failed else "no webhook was ever told of a payment"
-    shell.show(result, table(rows, heads) if rows else empty)
+    shell.show(result, fitted(rows, _COLUMNS) if rows else empty)
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        when(row["created_at"]),
-        row["label"] or row["offer_id"],
-        amount(row["amount_msat"]),
-        row["state"],
-        str(row["attempts"]),
-        row["status"],
-        when(row["next_at"]) if row["attempts"] else "",
-        row["delivery"],
-    )
+_COLUMNS: Final = (
+    Column("paid", lambda row: when(row["created_at"]), rank=3),
+    Column("offer", lambda row: row["label"] or row["offer_id"], rank=2, least=8),
+    Column("amount", lambda row: amount(row["amount_msat"])),
+    Column("state", lambda row: row["state"]),
+    Column("attempts", lambda row: str(row["attempts"]), rank=4),
+    Column("last answer", lambda row: row["status"], rank=1, least=11, most=80, is_always_there=True),
+    Column("next", lambda row: when(row["next_at"]) if row["attempts"] else "", rank=5, is_always_there=True),
+    Column("delivery", lambda row: row["delivery"]),
+)

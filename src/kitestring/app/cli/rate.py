@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, table
+from kitestring.app.cli.values import amount
 
 if TYPE_CHECKING:
     from kitestring.client.exchange import Round
@@ -44,9 +45,13 @@ def command(shell: Shell, currency: str, sum_: str | None) -> None:
         {"source": one.source, "price": None if one.price is None else str(one.price), "trouble": one.trouble or None}
         for one in told.answers
     ]
-    who = table(
-        [(one.source, "–" if one.price is None else show_price(one.price), one.trouble) for one in told.answers],
-        ("source", "price ", "why not"),
+    who = fitted(
+        told.answers,
+        (
+            Column("source", lambda one: one.source, least=12),
+            Column("price ", lambda one: "–" if one.price is None else show_price(one.price)),
+            Column("why not", lambda one: one.trouble, least=12, most=80, is_always_there=True),
+        ),
     )
     if isinstance(rate, Refused):
         shell.note(who)

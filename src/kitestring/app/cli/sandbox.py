@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.pay import show_paid
 from kitestring.app.cli.shell import Group, Shell, common
-from kitestring.app.cli.values import Sats, Whole, amount, table
+from kitestring.app.cli.values import Sats, Whole, amount
 from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
 from kitestring.base.errors import KitestringError, Reason
 
@@ -145,9 +146,15 @@ def list_(shell: Shell, limit: int, world: str) -> None:
     import asyncio
 
     made = asyncio.run(_world(shell, world).invoices(limit))
-    rows = [(one.state, "any" if one.amount is None else amount(int(one.amount)), one.payment_hash) for one in made]
-    shown = table(rows, ("state", "amount", "hash")) if rows else "nobody out there has made an invoice"
+    shown = fitted(made, _COLUMNS) if made else "nobody out there has made an invoice"
     shell.show({"invoices": [_row(one) for one in made]}, shown)
+
+
+_COLUMNS: Final = (
+    Column("state", lambda one: one.state),
+    Column("amount", lambda one: "any" if one.amount is None else amount(int(one.amount))),
+    Column("hash", lambda one: one.payment_hash),
+)
 
 
 @command.command("node")

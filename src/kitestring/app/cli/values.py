@@ -13,6 +13,7 @@ import click
 
 from kitestring.base.money import MAX_WHOLE, MSAT_PER_SAT
 from kitestring.base.text import MAX_LINE_CHARS, clean
+from kitestring.base.width import padded, width_of
 
 if TYPE_CHECKING:
     from kitestring.base.zones import Zone
@@ -23,6 +24,8 @@ MAX_TYPED_SATS: Final = MAX_WHOLE // MSAT_PER_SAT
 MAX_UNIX_TIME: Final = 2**35
 #: A connection link, the longest text in a cell, has a few hundred characters, a code at most 5,000.
 MAX_CELL_CHARS: Final = 16_384
+#: Of a name before a value; some have the label of an offer in them, which may be a stranger's.
+MAX_NAME_CHARS: Final = 32
 
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PRICED: Final = re.compile(r"([0-9.]{1,20}) ?([A-Za-z]{3})", re.ASCII)
@@ -356,14 +359,14 @@ def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
     """Columns of text; those whose head ends in a blank are aligned to the right. On a terminal that is too narrow for
     them each row is a block of lines instead: no line is folded."""
     rows = [tuple(clean(cell or "", MAX_CELL_CHARS) for cell in row) for row in rows]  # none of them forges a row
-    widths = [max(len(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
+    widths = [max(width_of(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
     if sum(widths) + 2 * (len(widths) - 1) > columns():
         named = tuple(head.strip() or "way" for head in heads)  # only the direction has no head
         return "\n\n".join(facts(list(zip(named, map(str.strip, row), strict=True))) for row in rows)
     lines = []
     for row in [heads, *rows]:
         cells = [
-            cell.strip().rjust(width) if head.endswith(" ") else cell.strip().ljust(width)
+            padded(cell.strip(), width, right=head.endswith(" "))
             for cell, width, head in zip(row, widths, heads, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
@@ -382,6 +385,6 @@ def columns() -> int:
 
 def facts(pairs: list[tuple[str, str]]) -> str:
     """Names and values under each other; pairs without a value are left out."""
-    shown = [(name, clean(value, MAX_CELL_CHARS)) for name, value in pairs if value]
-    width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown)
+    shown = [(clean(name, MAX_NAME_CHARS), clean(value, MAX_CELL_CHARS)) for name, value in pairs if value]
+    width = max((width_of(name) for name, _ in shown), default=0)
+    return "\n".join(f"{padded(name, width)}  {value}" for name, value in shown)

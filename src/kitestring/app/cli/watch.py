@@ -17,6 +17,7 @@ from kitestring.app.cli.on_paid import HELP, OnPaid
 from kitestring.app.cli.shell import Shell, common, give_up_what_cannot_be_written
 from kitestring.app.cli.values import columns, when
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.width import cut
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
@@ -94,13 +95,7 @@ class _Watching:
 
             at = told.get("happened_at") or told["settled_at"] or told["created_at"]
             line = f"{when(at)}  {sentence(told)}"
-            self._shell.show({**told, "position": self.kept.text}, _fitting(line))
-
-
-def _fitting(line: str) -> str:
-    """One line of the terminal; all of it is in the JSON form."""
-    width = columns()
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+            self._shell.show({**told, "position": self.kept.text}, cut(line, columns()))
 
 
 def reader_is_gone() -> bool:
