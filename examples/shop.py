@@ -37,5 +37,7 @@ if __name__ == "__main__":
         sys.exit(2)
     try:
         asyncio.run(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells say it; it goes on where it was
     except KitestringError as error:
         sys.exit(f"error: {error}")
