@@ -213,7 +213,7 @@ class Wallet:
         offer names. ``max_fee`` is the most the route may cost (a node's default: 1 %, at least 10 sat).
         ``description`` goes to the service of an offer, and so does ``payer_data``, such as ``{"name": "Bob"}``:
         nothing else is told about you. ``nip69`` asks an offer in the form of 2024, for services that know no other.
-        ``timeout_s`` bounds the payment itself (default 60 at a node, 90 over NWC).
+        ``timeout_s`` bounds the payment itself (default 60 at a node; over NWC 90 for the answer, and looks after it).
 
         The same invoice is never paid twice; paying it again returns the same receipt. Raises KitestringError:
         PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet, which is no failure: ask :meth:`lookup`

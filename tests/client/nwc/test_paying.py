@@ -156,6 +156,29 @@ async def test_a_wallet_that_does_not_let_its_record_be_read_is_asked_for_it_onc
     assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
 
 
+@pytest.mark.parametrize("said", [None, ("INTERNAL", "out of order")], ids=["lost", "unclear"])
+async def test_the_time_that_is_given_bounds_the_looks_too_and_what_is_open_then_is_in_flight(
+    said: object,
+) -> None:
+    answer = script(pay_invoice=said, lookup_invoice=None)
+    waits = replace(IMPATIENT, lookup_pauses_s=(0, 3_600), read_s=3_600, recheck_s=3_600)
+    async with (
+        hostile_relay(answer, stored=[info_event()]) as relay,
+        client(relay, waits) as wallet,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay_invoice(invoice(), timeout_s=0.4)
+        assert [request.method for request in relay.requests] == ["pay_invoice", "lookup_invoice"]
+    assert (caught.value.reason, caught.value.details["payment_hash"]) == (Reason.PAYMENT_IN_FLIGHT, PAYMENT_HASH)
+
+
+async def test_a_record_is_looked_at_within_the_time_that_is_given() -> None:
+    answer = script(pay_invoice=None, lookup_invoice=SETTLED)
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, IMPATIENT) as wallet:
+        assert (await wallet.pay_invoice(invoice(), timeout_s=2.0)).preimage == PREIMAGE
+
+
 async def test_a_record_that_says_failed_ends_it() -> None:
     record = settled(state="failed", preimage=None, settled_at=None)
     error = await refused(script(pay_invoice=None, lookup_invoice=record))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -19,6 +21,7 @@ from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import IMPATIENT, Request, hostile_relay, info_event
 from tests.kit.client.nwc import client, script, settled
+from tests.kit.clock import PATIENCE_S
 from tests.kit.codec.invoices import invoice
 
 #: Invoices of four samples: each has a preimage of its own.
@@ -170,3 +173,14 @@ async def test_a_failure_without_a_name_is_that_of_the_payments_whose_records_do
 
     async with hostile_relay(answer, stored=[MANY]) as relay, client(relay, IMPATIENT) as wallet:
         assert words(await wallet.pay_many(orders())) == ["payment_failed", "ok", "ok"]
+
+
+async def test_the_time_that_is_given_bounds_the_looks_too_and_what_is_open_then_is_in_flight() -> None:
+    waits = replace(IMPATIENT, read_s=3_600)
+    async with (
+        hostile_relay(script(multi_pay_invoice=None, lookup_invoice=None), stored=[MANY]) as relay,
+        client(relay, waits) as wallet,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        ends = await wallet.pay_many(orders(), timeout_s=0.4)
+    assert words(ends) == ["payment_in_flight"] * 3

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from kitestring.base.commands import MAX_PARTS, Bundle, Part, PayInvoice
 from kitestring.base.destinations import Keysend
@@ -25,11 +25,18 @@ from kitestring.client.session import Exchange, NothingSentError
 from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_request
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 
+T = TypeVar("T")
+
 _FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
 #: What a wallet says, too, while an order that another program has given holds what there is.
 _OF_MONEY: Final = frozenset({Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS})
 #: What is said of one payment. Without a name, in the answer to several, it may be that of any of them.
 _OF_ONE: Final = frozenset({Reason.PAYMENT_FAILED, Reason.INSUFFICIENT_FUNDS, Reason.OVER_BUDGET, Reason.FEE_LIMIT})
+
+#: Of the time that a caller gives, so much is left for looks at the wallet's record, and never more than these seconds:
+#: the answer of a slow payment is worth more.
+_LOOK_SHARE: Final = 0.25
+_MAX_LOOK_S: Final = 5.0
 
 
 class Paying:
@@ -43,20 +50,34 @@ class Paying:
 
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """Returns only with a preimage that hashes to the payment. Raises KitestringError: NothingSentError, the
-        wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet."""
+        wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet. ``timeout_s`` bounds
+        it all, looks at the record too; without it these come on top."""
         read = partial(decode_response, command=command)
         attempt = self._attempts.begin(command.payment_hash)
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        until = _end_of(timeout_s)
         try:
             async with self._session.exchange(encode_request(command), lasts_s=wait_s) as exchange:
-                outcome = await exchange.next(read, wait_s)
+                outcome = await exchange.next(read, _for_the_reply(wait_s, timeout_s))
                 self._session.note(exchange)
                 if outcome is None:
-                    outcome = await self._find_out(exchange, read, command, attempt)
+                    looks = self._find_out(exchange, read, command, attempt)
+                    outcome = await self._before(until, looks, command, exchange.trouble)
         except NothingSentError:
             self._attempts.unsent(attempt)
             raise
-        return await self._ended(outcome, command, attempt)
+        return await self._before(until, self._ended(outcome, command, attempt), command)
+
+    async def _before(
+        self, until: float | None, end: Awaitable[T], command: PayInvoice, trouble: Callable[[], str] = str
+    ) -> T:
+        """The end of an order that was sent, if it is known ``until`` then. Raises KitestringError(PAYMENT_IN_FLIGHT)
+        when it is not: time that has passed is no proof."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await end
+        except TimeoutError as over:
+            raise self._in_flight(command, f"nobody has told its end in the time that was given{trouble()}") from over
 
     async def pay_many(
         self, commands: Sequence[PayInvoice], *, timeout_s: float | None = None
@@ -78,19 +99,20 @@ class Paying:
         """One request for all of these: each is answered for itself, or looked up where it is not."""
         attempts = [self._attempts.begin(one.payment_hash) for one in commands]
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        until = _end_of(timeout_s)
         try:
-            heard = await self._hear_of_each(commands, wait_s)
+            heard = await self._hear_of_each(commands, wait_s, _for_the_reply(wait_s, timeout_s))
         except KitestringError as unsent:  # of these requests nothing has left
             for attempt in attempts:
                 self._attempts.unsent(attempt)
             return [unsent for _ in commands]
-        ends = (self._end(one, heard.get(place), attempts[place]) for place, one in enumerate(commands))
-        return list(await asyncio.gather(*map(_told, ends)))
+        ends = ((self._end(one, heard.get(place), attempts[place]), one) for place, one in enumerate(commands))
+        return list(await asyncio.gather(*(_told(self._before(until, end, one)) for end, one in ends)))
 
-    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Heard]:
+    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float, reply_s: float) -> dict[int, Heard]:
         """The answers by the places of the payments."""
         heard: dict[int, Heard] = {}
-        text, until = encode_request(Bundle(parts=tuple(map(Part, commands)))), self._net.clock.monotonic() + wait_s
+        text, until = encode_request(Bundle(parts=tuple(map(Part, commands)))), self._net.clock.monotonic() + reply_s
         async with self._session.exchange(text, lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
             while len(heard) < len(commands):
                 left_s = until - self._net.clock.monotonic()
@@ -173,6 +195,16 @@ class Paying:
     def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
         is_keysend = isinstance(command.destination, Keysend)
         return in_flight(command.payment_hash, known + self._session.clock_words(), is_keysend=is_keysend)
+
+
+def _end_of(timeout_s: float | None) -> float | None:
+    """The end of the time that a caller has given, by the clock of the loop."""
+    return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+
+def _for_the_reply(wait_s: float, timeout_s: float | None) -> float:
+    """Seconds of ``wait_s`` for the reply alone."""
+    return wait_s if timeout_s is None else wait_s - min(wait_s * _LOOK_SHARE, _MAX_LOOK_S)
 
 
 class Heard(NamedTuple):
