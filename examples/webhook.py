@@ -15,6 +15,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+if len(sys.argv) != 2 or not sys.argv[1].isdecimal() or not os.environ.get("WEBHOOK_SECRET"):
+    print("usage: python examples/webhook.py PORT, and the secret in the variable WEBHOOK_SECRET", file=sys.stderr)
+    sys.exit(2)
 SECRET = os.environ["WEBHOOK_SECRET"]
 PORT = int(sys.argv[1])
 URL = f"http://127.0.0.1:{PORT}/paid"  # exactly as kitestring was told

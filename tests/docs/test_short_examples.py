@@ -27,6 +27,7 @@ WITH_ARGUMENTS = [
     "subscribe",
     "till",
     "tipper",
+    "webhook",
 ]
 
 
