@@ -43,3 +43,8 @@ def test_a_price_is_in_sats_or_in_a_currency(text: str, minor: int) -> None:
 def test_a_budget_in_a_currency_keeps_it() -> None:
     given = Budget.in_currency("3.50", "EUR", "month")
     assert values.budget(given, "limit") == {"currency": "EUR", "limit_minor": 350, "period": "month", "length_s": 0}
+
+
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(KitestringError, match="a budget of 0 lets nothing be paid"):
+        values.budget(Budget.daily(sat(0)), "limit")

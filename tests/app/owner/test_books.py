@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from kitestring.app.owner.books import MIN_HASH_CHARS
+from kitestring.app.owner.books import MIN_HASH_CHARS, _reason
 from kitestring.base.commands import MakeInvoice
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
+from kitestring.base.payments import State
+from kitestring.base.records import Payment
 from kitestring.ledger.sqlite.reads import books
 from tests.kit.app.desk import Office
 from tests.kit.clock import EPOCH
@@ -158,3 +162,12 @@ async def test_a_beginning_of_several_hashes_is_not_guessed(office: Office, monk
     assert error.reason is Reason.MALFORMED
     assert error.message.startswith("00000000 is the beginning of several hashes: 000")
     assert error.message.endswith("002 and others")
+
+
+def test_what_has_settled_in_the_end_has_no_reason() -> None:
+    paid = Payment(
+        payment_id="p", node_id="02", epoch=1, account_id="owner", grant_id="", payment_hash="ab" * 32,
+        destination=Keysend("02" * 33), amount_msat=Msat(1_000), fee_cap_msat=Msat(0), created_at=EPOCH,
+        send_until=EPOCH + 60, state=State.SETTLED, evidence="the answer was lost",
+    )  # fmt: skip
+    assert (_reason(paid), _reason(replace(paid, state=State.UNKNOWN))) == (None, "the answer was lost")

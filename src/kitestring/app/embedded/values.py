@@ -56,9 +56,12 @@ def budgets(given: Budget | Keep | None) -> list[dict[str, object]] | Keep:
 
 
 def budget(given: Budget, prefix: str) -> dict[str, object]:
-    """One budget, whose limit begins with ``prefix``. Raises TypeError for anything else."""
+    """One budget, whose limit begins with ``prefix``. Raises TypeError for anything else, KitestringError(MALFORMED)
+    for one of nothing."""
     if not isinstance(given, Budget):
         raise TypeError("a budget is written Budget.daily(sat(5_000)), Budget.total(sat(5_000)) …")
+    if not (given.limit_minor if given.currency else given.limit_msat):
+        raise KitestringError(Reason.MALFORMED, "a budget of 0 lets nothing be paid: leave pay_invoice out of methods")
     window = {"period": given.period, "length_s": given.length_s}
     if given.currency:
         return {"currency": given.currency, f"{prefix}_minor": given.limit_minor, **window}

@@ -22,6 +22,7 @@ from kitestring.base.books import OF_INVOICES, OF_PAYMENTS, BookEntry, BookPage,
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.money import MAX_WHOLE
+from kitestring.base.payments import State
 from kitestring.base.records import Invoice, Payment
 from kitestring.ledger.shown import book_state, transaction_of
 
@@ -191,6 +192,13 @@ async def _shown(desk: Reading, entries: Iterable[BookEntry]) -> list[Result]:
     return [_show(entry, grants[entry.grant_id], offers) for entry in entries]
 
 
+def _reason(entry: BookEntry) -> str | None:
+    """Say why a payment has failed, or what is known of one without an end; what has settled needs no reason."""
+    if not isinstance(entry, Payment) or entry.state is State.SETTLED:
+        return None
+    return entry.evidence or None
+
+
 def _show(entry: BookEntry, grant: Grant | None, offers: dict[str, Offer | None]) -> Result:
     """One entry: as apps are told it, and what only the owner is told. ``reason`` is why it failed, or what is known of
     a payment of unknown outcome."""
@@ -198,7 +206,7 @@ def _show(entry: BookEntry, grant: Grant | None, offers: dict[str, Offer | None]
     return {
         **show_transaction(transaction_of(entry), grant),
         "state": book_state(entry).value,
-        "reason": (entry.evidence or None) if isinstance(entry, Payment) else None,
+        "reason": _reason(entry),
         "offer": None if offer is None else offer.label,
         "payment_id": entry.payment_id if isinstance(entry, Payment) else None,
         "node_id": entry.node_id,
