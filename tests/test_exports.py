@@ -19,10 +19,7 @@ MODULES = sorted(
 )
 #: Public types that share their name with another one, and how many they are. A row may only go, or count less.
 SHARED = {
-    "Context": 2,
-    "Event": 2,
     "Invoice": 3,
-    "Limits": 2,
 }
 
 

@@ -18,12 +18,12 @@ import pytest
 
 from kitestring.app.home.datadir import DataDir
 from kitestring.nostr import kinds
-from kitestring.relay.limits import PRODUCT_KINDS, Limits
+from kitestring.relay.limits import PRODUCT_KINDS, RelayLimits
 from tests.kit.app.console import Service
 from tests.kit.app.process import relay, service, wallet
 
 #: A relay that carries requests and answers, and no announcements: "blocked: …".
-MEMBERS_ONLY = Limits(kinds=PRODUCT_KINDS - {kinds.NWC_INFO})
+MEMBERS_ONLY = RelayLimits(kinds=PRODUCT_KINDS - {kinds.NWC_INFO})
 KITESTRING = [sys.executable, "-m", "kitestring", "--data-dir"]
 
 

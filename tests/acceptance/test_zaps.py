@@ -17,7 +17,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event, sign_event, verify_event
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from tests.kit.app.process import GENEROUS, PATIENCE_S, Service, payer, relay
 from tests.kit.relay.client import client
 from tests.kit.waiting import until
@@ -45,7 +45,7 @@ def told(receipt: Event) -> dict[str, str]:
 async def test_each_zap_has_one_receipt_whatever_is_killed_in_between(tmp_path: Path) -> None:
     chance, hits, zaps = random.Random(SEED), 0, dict[str, str]()
     async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(relay(Limits(kinds=None)))
+        hub = await stack.enter_async_context(relay(RelayLimits(kinds=None)))
         reader = await stack.enter_async_context(client(hub))
 
         async def receipts() -> list[Event]:

@@ -13,13 +13,13 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service.core import Core
 from kitestring.base.errors import KitestringError
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 
 
 async def test_a_relay_full_of_strangers_still_takes_what_its_own_service_announces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Limits, "beside_service", lambda: Limits(max_durable_events=0))
+    monkeypatch.setattr(RelayLimits, "beside_service", lambda: RelayLimits(max_durable_events=0))
     home = DataDir(tmp_path, tmp_path)
     with home.locked():
         async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home) as card, asyncio.timeout(60):

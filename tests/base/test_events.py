@@ -7,8 +7,8 @@ from kitestring.base.events import (
     MAX_CONSUMERS,
     MAX_EVENTS,
     MAX_NOTICES,
-    Event,
     EventKind,
+    FeedEvent,
     Missed,
 )
 from kitestring.base.payments import State
@@ -26,13 +26,13 @@ def test_a_grant_changes_by_being_made_changed_or_revoked() -> None:
 
 
 def test_a_row_never_changes_and_holds_nothing_but_texts_and_numbers() -> None:
-    for row in (Event, Missed):
+    for row in (FeedEvent, Missed):
         assert is_frozen(row)
         assert set(parts(row)) <= {row, int, str, EventKind}
 
 
 def test_what_was_missed_has_the_number_that_the_next_read_goes_on_from() -> None:
-    missed, first = Missed(5, 5), Event(6, 0, EventKind.ALARM, "spending")
+    missed, first = Missed(5, 5), FeedEvent(6, 0, EventKind.ALARM, "spending")
     assert first.number == missed.number + 1
 
 

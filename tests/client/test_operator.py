@@ -17,7 +17,7 @@ from kitestring.codec.beacon import BeaconContent
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event, verify_event
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.beacon import ATTEST_D, MAX_SERVICES, REVOKE_D, SERVICE_D, beacon_draft, operator_draft
@@ -34,7 +34,7 @@ NET = Net(CLOCK, os.urandom, waits=Waits(info_s=5, others_s=0.3))
 async def relays(count: int = 1) -> AsyncIterator[list[Relay]]:
     async with AsyncExitStack() as running:
         yield [
-            await running.enter_async_context(Relay(None, clock=CLOCK, entropy=os.urandom, limits=Limits()))
+            await running.enter_async_context(Relay(None, clock=CLOCK, entropy=os.urandom, limits=RelayLimits()))
             for _ in range(count)
         ]
 
@@ -135,7 +135,7 @@ async def test_nothing_is_published_while_a_relay_does_not_tell_what_the_key_say
 
 
 async def test_where_no_relay_takes_it_that_is_told_with_its_words() -> None:
-    limits = replace(Limits(), kinds=frozenset({1}))
+    limits = replace(RelayLimits(), kinds=frozenset({1}))
     async with Relay(None, clock=CLOCK, entropy=os.urandom, limits=limits) as relay:
         with pytest.raises(KitestringError, match="no relay takes the attestation") as caught:
             await attest_service(ServiceAddress(ONE), KEY, NET, at(relay))

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import fields
 
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Capabilities, NodeUnreachableError
 from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
@@ -59,7 +59,7 @@ async def acme(paying: tuple[int, object], looking: tuple[int, object], director
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    context = Context(SystemClock(), entropy, directory, environment={"ACME": "open sesame"})
+    context = BackendContext(SystemClock(), entropy, directory, environment={"ACME": "open sesame"})
     backend = names["from_url"](BackendUrl.parse(f"acme+http://127.0.0.1:{port}?token=env:ACME"), context)
     await backend.open()
     try:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import MAX_CONSUMERS, Event, EventKind, Missed
+from kitestring.base.events import MAX_CONSUMERS, EventKind, FeedEvent, Missed
 from kitestring.base.records import Message
 from kitestring.base.transactions.feed import ForgetNews, Tell
 from kitestring.engine.feed import IDLE_MOVE_S, PAGE, Consumer, Feed
@@ -16,17 +16,17 @@ from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, Life, Rig
 
 
-def kinds(rows: list[Event | Missed]) -> list[str]:
-    return [row.kind.value if isinstance(row, Event) else f"missed {row.count}" for row in rows]
+def kinds(rows: list[FeedEvent | Missed]) -> list[str]:
+    return [row.kind.value if isinstance(row, FeedEvent) else f"missed {row.count}" for row in rows]
 
 
 def note(text: str) -> Message:
     return Message("", "note", text.encode(), b"", 1_800_000_000)
 
 
-async def all_of(consumer: Consumer) -> list[Event | Missed]:
+async def all_of(consumer: Consumer) -> list[FeedEvent | Missed]:
     """Everything that it sees before it would wait."""
-    found: list[Event | Missed] = []
+    found: list[FeedEvent | Missed] = []
     while True:
         try:
             found += await asyncio.wait_for(consumer.read(), 0.01)
@@ -63,7 +63,7 @@ async def test_what_becomes_true_is_told_in_the_order_of_the_commits(life: Life)
     assert kinds(rows) == ["granted", "settled", "failed", "received"]
     assert [row.number for row in rows] == [1, 2, 3, 4]
     settled = rows[1]
-    assert isinstance(settled, Event)
+    assert isinstance(settled, FeedEvent)
     assert (settled.grant_id, settled.account_id) == ("app", "owner")
 
 
@@ -130,11 +130,11 @@ async def test_when_everything_was_forgotten_a_consumer_is_told_that_too(life: L
 
 
 @virtual
-async def test_a_view_begins_with_what_comes_and_leaves_no_trace(life: Life) -> None:
+async def test_a_reader_begins_with_what_comes_and_leaves_no_trace(life: Life) -> None:
     async with life.service() as rig:
         feed = Feed(rig.store, rig.clock)
         await rig.grant("app")
-        with await feed.view() as now, await feed.view(after=0) as whole:
+        with await feed.reader() as now, await feed.reader(after=0) as whole:
             await rig.change("app", per_payment_msat=None)
             assert kinds(await now.read()) == ["changed"]
             assert kinds(await whole.read()) == ["granted", "changed"]
@@ -164,7 +164,7 @@ async def test_a_consumer_of_some_kinds_passes_over_the_others_and_stores_its_po
 async def test_a_consumer_whom_no_event_concerns_stores_its_position_now_and_then_all_the_same(life: Life) -> None:
     asked: list[str] = []
 
-    def concerns(event: Event) -> bool:
+    def concerns(event: FeedEvent) -> bool:
         asked.append(event.kind.value)
         return False
 
@@ -190,8 +190,8 @@ async def test_what_becomes_true_while_a_page_is_read_is_read_whomever_it_concer
         await rig.grant("app")
         read_page, change = rig.store.events, iter(["app"])
 
-        async def events(position: int, most: int) -> list[Event | Missed]:
-            page: list[Event | Missed] = await read_page(position, most)
+        async def events(position: int, most: int) -> list[FeedEvent | Missed]:
+            page: list[FeedEvent | Missed] = await read_page(position, most)
             for name in change:  # once, while the first page is on its way
                 await rig.change(name, per_payment_msat=None)
             return page
@@ -264,16 +264,16 @@ async def test_a_consumer_that_is_behind_loses_nothing_of_what_comes_meanwhile(l
 
 
 @virtual
-async def test_a_view_hears_what_comes_later_too_and_nothing_of_it_is_left_when_it_is_closed(life: Life) -> None:
+async def test_a_reader_hears_what_comes_later_too_and_nothing_of_it_is_left_when_it_is_closed(life: Life) -> None:
     async with life.service() as rig:
         feed = Feed(rig.store, rig.clock)
         await rig.grant("app")
-        with await feed.view(after=0) as view:
-            assert kinds(await view.read()) == ["granted"]
-            waiting = asyncio.create_task(view.read())
+        with await feed.reader(after=0) as reader:
+            assert kinds(await reader.read()) == ["granted"]
+            waiting = asyncio.create_task(reader.read())
             await rig.change("app", per_payment_msat=None)
             assert kinds(await waiting) == ["changed"]
-        assert not feed._views
+        assert not feed._readers
 
 
 @virtual
@@ -295,14 +295,14 @@ async def test_a_reading_that_the_disk_refused_is_made_good_by_the_next_one(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with life.service() as rig:
-        with await Feed(rig.store, rig.clock).view(0) as view:
+        with await Feed(rig.store, rig.clock).reader(0) as reader:
             await rig.grant("app")
             with monkeypatch.context() as disk:
                 disk.setattr(rig.store, "events", _unreadable, raising=False)
                 with pytest.raises(KitestringError, match="cannot be read"):
-                    await view.read()
-            assert kinds(await all_of(view)) == ["granted"]
+                    await reader.read()
+            assert kinds(await all_of(reader)) == ["granted"]
 
 
-async def _unreadable(after: int, limit: int) -> list[Event | Missed]:
+async def _unreadable(after: int, limit: int) -> list[FeedEvent | Missed]:
     raise KitestringError(Reason.INTERNAL, "the database cannot be read")

@@ -10,7 +10,7 @@ import pytest
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event
+from kitestring.base.events import FeedEvent
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
@@ -174,7 +174,7 @@ async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life) -> N
         await rig.pay("r1", "app", invoice, AMOUNT)
         paid = await rig.answer("r1")
         assert paid.fee_msat == 30_000
-        (alarm,) = [row.detail for row in await rig.store.events(0, 10) if isinstance(row, Event) and row.detail]
+        (alarm,) = [row.detail for row in await rig.store.events(0, 10) if isinstance(row, FeedEvent) and row.detail]
         assert "the account is overdrawn" in alarm
         assert (await rig.store.account("shop")).overdrawn
         assert await rig.available("shop") == 200_000 - AMOUNT - 30_000

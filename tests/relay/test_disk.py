@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.relay.disk import APPLICATION_ID, Disk
 from kitestring.relay.entry import KeptEvent
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from tests.kit.transport.relays import note
 
 
@@ -25,7 +25,7 @@ async def test_nobody_else_may_read_the_files_also_those_of_an_older_version(tmp
     try:
         for _ in range(2):
             disk = Disk(path)
-            await disk.open(Limits())
+            await disk.open(RelayLimits())
             await disk.write(KeptEvent(note(), is_vouched=False), ())
             assert modes(tmp_path) == {"relay.db": 0o600, "relay.db-wal": 0o600, "relay.db-shm": 0o600}
             await disk.close()
@@ -41,12 +41,16 @@ def _named(name: str) -> KeptEvent:
 async def test_a_start_keeps_within_the_bounds_the_newest_and_whatever_is_vouched_for(tmp_path: Path) -> None:
     path, names = tmp_path / "relay.db", ["own 1", "a", "b", "own 2", "c"]
     disk = Disk(path)
-    await disk.open(Limits())
+    await disk.open(RelayLimits())
     for name in names:
         await disk.write(_named(name), ())
     await disk.close()
-    small = Limits(max_durable_events=2)
-    for limits, kept in ((Limits(), names), (small, ["own 1", "b", "own 2", "c"]), (Limits(), names[:1] + names[2:])):
+    small = RelayLimits(max_durable_events=2)
+    for limits, kept in (
+        (RelayLimits(), names),
+        (small, ["own 1", "b", "own 2", "c"]),
+        (RelayLimits(), names[:1] + names[2:]),
+    ):
         disk = Disk(path)
         assert [row.event.content for row in await disk.open(limits)] == kept
         await disk.close()
@@ -61,7 +65,7 @@ async def test_a_file_of_the_version_before_begins_anew(tmp_path: Path) -> None:
         old.execute("INSERT INTO event VALUES ('1', zeroblob(10000000))")
         old.commit()
     disk = Disk(path)
-    assert await disk.open(Limits()) == []
+    assert await disk.open(RelayLimits()) == []
     await disk.write(_named("new"), ())
     await disk.close()
     assert path.stat().st_size < 1_000_000

@@ -7,17 +7,17 @@ import pytest
 from kitestring.relay import gate as module
 from kitestring.relay import lag
 from kitestring.relay.gate import Gate
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from tests.kit.clock import ManualClock
 from tests.kit.waiting import until
 
-SMALL = Limits(max_strangers_per_s=10, max_strangers_burst=2, max_lag_s=0.05)
+SMALL = RelayLimits(max_strangers_per_s=10, max_strangers_burst=2, max_lag_s=0.05)
 
 
 class Crowd:
     """Strangers at the gate, and the order in which they were let in."""
 
-    def __init__(self, limits: Limits = SMALL) -> None:
+    def __init__(self, limits: RelayLimits = SMALL) -> None:
         self.clock = ManualClock()
         self.gate = Gate(limits, self.clock)
         self.let_in: list[str] = []

@@ -11,7 +11,7 @@ from kitestring.relay import hub
 from kitestring.relay.entry import Bringer
 from kitestring.relay.hub import Hub
 from kitestring.relay.index import matches
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.vouched import VouchedKeys
 from tests.kit.clock import NOW
 from tests.kit.transport.relays import ALICE, BOB, CAROL, note
@@ -48,7 +48,7 @@ async def test_a_filter_is_tried_once_per_event_however_many_of_its_values_the_e
         return matches(wanted, event, tags)
 
     monkeypatch.setattr(hub, "matches", counted)
-    relay, reader = Hub(None, Limits(), auth=False), Reader()
+    relay, reader = Hub(None, RelayLimits(), auth=False), Reader()
     never = Filter(tags={"p": frozenset(KEYS), "a": frozenset({"zz"})})
     relay.open(reader, "never", (never,))
     relay.open(reader, "always", (Filter(tags={"p": frozenset(KEYS)}),))
@@ -63,7 +63,7 @@ async def test_what_is_for_the_owner_or_an_addressee_who_has_proved_it_waits_for
 ) -> None:
     monkeypatch.setattr(hub, "PUBLISH_WAIT_S", 0.01)
     for service in (Reader(is_own=True), Reader(BOB.public_hex)):
-        relay = Hub(None, Limits(), auth=auth, vouched=VouchedKeys(own={BOB.public_hex, CAROL.public_hex}))
+        relay = Hub(None, RelayLimits(), auth=auth, vouched=VouchedKeys(own={BOB.public_hex, CAROL.public_hex}))
         sender, curious = Reader(), Reader()
         relay.open(service, "in", (Filter(tags={"p": {BOB.public_hex}}),))
         relay.open(curious, "all", (Filter(),))
@@ -87,7 +87,7 @@ async def test_nobody_waits_for_strangers_who_listen_for_what_is_another_s(
     monkeypatch: pytest.MonkeyPatch, auth: bool
 ) -> None:
     monkeypatch.setattr(hub, "PUBLISH_WAIT_S", 0.01)
-    relay = Hub(None, Limits(), auth=auth, vouched=VouchedKeys(own={BOB.public_hex}))
+    relay = Hub(None, RelayLimits(), auth=auth, vouched=VouchedKeys(own={BOB.public_hex}))
     wallet = Reader(is_own=True)
     relay.open(wallet, "in", (Filter(tags={"p": {BOB.public_hex}}),))
     strangers = [Reader(), Reader(CAROL.public_hex)]
@@ -101,7 +101,7 @@ async def test_nobody_waits_for_strangers_who_listen_for_what_is_another_s(
 
 
 async def test_the_owner_gets_all_that_came_in_meanwhile_and_others_what_anybody_gets() -> None:
-    limits = Limits(max_results=3)
+    limits = RelayLimits(max_results=3)
     relay = Hub(None, limits, auth=False, vouched=VouchedKeys(own={BOB.public_hex}))
     for number in range(10):
         await relay.publish(note(content=str(number)), 1, NOW, Reader())
@@ -117,7 +117,7 @@ async def test_the_owner_gets_all_that_came_in_meanwhile_and_others_what_anybody
 
 
 async def test_with_authentication_the_owner_reads_what_is_his_without_a_proof_for_each_key() -> None:
-    relay = Hub(None, Limits(), auth=True, vouched=VouchedKeys(own={BOB.public_hex}))
+    relay = Hub(None, RelayLimits(), auth=True, vouched=VouchedKeys(own={BOB.public_hex}))
     wanted = (Filter(kinds={21001}),)
     for reader, why_not in ((Reader(is_own=True), ""), (Reader(), "auth-required")):
         assert relay.refusal(reader, wanted, 0).startswith(why_not)
@@ -129,7 +129,7 @@ async def test_with_authentication_the_owner_reads_what_is_his_without_a_proof_f
 
 
 async def test_an_event_stays_as_long_as_somebody_with_few_wishes_asks_for_its_author() -> None:
-    relay, crowd, gone = Hub(None, Limits(max_durable_events=3), auth=False), Reader(), Reader()
+    relay, crowd, gone = Hub(None, RelayLimits(max_durable_events=3), auth=False), Reader(), Reader()
     gone.bringer.is_here = False
     keys = [SecretKey(number.to_bytes(32)) for number in range(1, 20)]
     relay.open(Reader(), "in", (Filter(tags={"p": {BOB.public_hex}}),))

@@ -6,7 +6,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.kinds import is_ephemeral
 from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.relay import limits
-from kitestring.relay.limits import NEVER_PUBLISHED, PRIVATE_KINDS, PRODUCT_KINDS, Limits
+from kitestring.relay.limits import NEVER_PUBLISHED, PRIVATE_KINDS, PRODUCT_KINDS, RelayLimits
 
 
 def test_what_only_two_may_read_is_taken_and_what_everybody_must_find_is_not_private() -> None:
@@ -27,7 +27,7 @@ def test_a_proof_of_identity_is_taken_by_nobody() -> None:
 
 def test_every_request_and_reply_of_a_wallet_passes_by_default() -> None:
     wallets = {kinds.NWC_REQUEST, kinds.NWC_RESPONSE, kinds.NWC_NOTIFY, kinds.NWC_NOTIFY_NIP04, kinds.OFFER}
-    taken = Limits().kinds
+    taken = RelayLimits().kinds
     assert taken is not None
     assert wallets <= taken
     assert all(is_ephemeral(kind) for kind in wallets)
@@ -39,11 +39,11 @@ def test_a_reader_that_is_waited_for_is_given_up_before_a_dead_one_and_both_afte
 
 
 def test_one_connection_fits_into_what_there_is_for_all() -> None:
-    for bounds in (Limits(), Limits.beside_service()):
+    for bounds in (RelayLimits(), RelayLimits.beside_service()):
         _fit_together(bounds)
 
 
-def _fit_together(bounds: Limits) -> None:
+def _fit_together(bounds: RelayLimits) -> None:
     assert MAX_FRAME_BYTES < limits.MAX_MESSAGE_BYTES < bounds.max_total_received_bytes
     assert bounds.max_connections_per_address < bounds.max_connections
     assert limits.OWN_MAIL_COST < bounds.max_strangers_per_s <= bounds.max_strangers_burst

@@ -9,7 +9,7 @@ import pytest
 
 from kitestring.nostr.event import encode_event
 from kitestring.relay import inflow
-from kitestring.relay.limits import LARGEST_HEADER_BYTES, MAX_HEADERS, Limits
+from kitestring.relay.limits import LARGEST_HEADER_BYTES, MAX_HEADERS, RelayLimits
 from tests.kit.relay.client import FOR_BOB, client, new_relay
 from tests.kit.transport.relays import note
 from tests.kit.waiting import until
@@ -29,7 +29,7 @@ async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def test_half_sent_messages_are_bounded_together_and_whole_ones_pass() -> None:
-    limits = Limits(max_total_received_bytes=300_000)
+    limits = RelayLimits(max_total_received_bytes=300_000)
     async with new_relay(limits=limits) as relay, client(relay) as app, AsyncExitStack() as stack:
         lines = [await stack.enter_async_context(silent(relay)) for _ in range(3)]
         for reader, writer in lines:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from kitestring.relay import line, listener
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.listener import RESERVED_DESCRIPTORS, affordable_connections
 from kitestring.relay.server import Relay
 from tests.kit.relay.client import FOR_BOB, FOR_CAROL, client, new_relay
@@ -48,7 +48,7 @@ async def refused(relay: Relay) -> bool:
 
 
 async def test_where_everybody_has_a_reason_to_be_there_a_newcomer_is_reset_until_somebody_leaves() -> None:
-    async with new_relay(limits=Limits(max_connections=2)) as relay:
+    async with new_relay(limits=RelayLimits(max_connections=2)) as relay:
         async with client(relay) as one, client(relay) as two:
             for each in (one, two):
                 await each.ask("in", FOR_CAROL)
@@ -60,7 +60,7 @@ async def test_where_everybody_has_a_reason_to_be_there_a_newcomer_is_reset_unti
 
 
 async def test_silent_connections_of_whatever_state_give_way_to_newcomers_the_longest_silent_first() -> None:
-    async with new_relay(limits=Limits(max_connections=3)) as relay, client(relay) as app, client(relay) as idle:
+    async with new_relay(limits=RelayLimits(max_connections=3)) as relay, client(relay) as app, client(relay) as idle:
         await app.ask("in", FOR_BOB)
         async with silent(relay) as (reader, _), client(relay) as newcomer:
             await idle.closed()

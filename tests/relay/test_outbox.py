@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kitestring.relay import outbox
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.outbox import Outbox
 from kitestring.relay.shares import Shares
 from tests.kit.waiting import until
@@ -25,7 +25,7 @@ class Reader:
 
 
 def new_outbox(reader: Any, unread: Shares[Outbox], gone: list[str], name: str = "") -> Outbox:
-    return Outbox(reader, Limits(max_queued_frames=100), unread, lambda: gone.append(name))
+    return Outbox(reader, RelayLimits(max_queued_frames=100), unread, lambda: gone.append(name))
 
 
 async def test_the_slowest_reader_goes_when_all_together_leave_too_much() -> None:

@@ -9,7 +9,7 @@ import pytest
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
 from kitestring.relay import query
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.store import EventStore
 from tests.kit.clock import NOW
 from tests.kit.transport.relays import note
@@ -17,7 +17,7 @@ from tests.kit.transport.relays import note
 
 def test_what_comes_during_a_search_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(query, "LOOKED_AT_PER_TURN", 1)
-    store, first = EventStore(Limits()), [note(content=str(number)) for number in range(3)]
+    store, first = EventStore(RelayLimits()), [note(content=str(number)) for number in range(3)]
     for event in first:
         store.add(event, NOW)
     search = query.query(store, (Filter(),), NOW, lambda _: 500)
@@ -34,7 +34,7 @@ def at(*ages_s: int, **more: Any) -> list[Event]:
 
 
 async def found(events: list[Event], *filters: Filter, cap: int = 500, now: int = NOW) -> list[str]:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     for event in events:
         store.add(event, NOW)
     return [entry.event.content for entry in await query.query(store, filters, now, lambda _: cap)]
@@ -65,7 +65,7 @@ async def test_a_long_search_gives_others_their_turn_and_a_short_one_is_done_at_
 ) -> None:
     monkeypatch.setattr(query, "LOOKED_AT_PER_TURN", 4)
     for count, turns in ((3, 0), (9, 2)):
-        store = EventStore(Limits())
+        store = EventStore(RelayLimits())
         for event in at(*range(count)):
             store.add(event, NOW)
         search = query.query(store, (Filter(),), NOW, lambda _: 500)

@@ -17,7 +17,7 @@ from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, auth_event
 from kitestring.relay import outbox
 from kitestring.relay.disk import Disk
-from kitestring.relay.limits import MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.limits import MAX_MESSAGE_BYTES, RelayLimits
 from kitestring.relay.server import CORS, EXPIRE_EVERY_S
 from tests.kit.clock import NOW, ManualClock, StandingClock
 from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay, own_client
@@ -54,7 +54,7 @@ async def test_the_same_event_again_is_a_duplicate_and_not_delivered_twice() -> 
         assert [(await bob.receive())[2]["content"] for _ in range(2)] == ["hello", "next"]
 
 
-LARGEST = Limits().max_event_bytes
+LARGEST = RelayLimits().max_event_bytes
 
 
 def sized(size_bytes: int) -> Event:
@@ -96,7 +96,7 @@ async def test_the_largest_event_is_taken_and_fits_into_a_frame_on_its_way_out_t
 
 
 async def test_a_relay_for_everything_takes_every_kind_but_proofs_of_identity() -> None:
-    async with new_relay(limits=Limits(kinds=None)) as relay, client(relay) as sender:
+    async with new_relay(limits=RelayLimits(kinds=None)) as relay, client(relay) as sender:
         assert await sender.publish(note(kind=1)) == [True, ""]
         assert (await sender.publish(note(kind=27235)))[0] is False
 
@@ -111,7 +111,7 @@ async def test_a_message_far_beyond_what_is_obeyed_ends_its_connection_only() ->
 
 async def test_a_slow_reader_is_closed_and_the_others_miss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PACE_S", 0.05)
-    limits = Limits(max_queued_bytes=500_000)
+    limits = RelayLimits(max_queued_bytes=500_000)
     async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob, client(relay) as slow:
         await slow.ask("in", FOR_BOB)
         await bob.ask("in", FOR_BOB)
@@ -130,7 +130,7 @@ async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox, "PACE_S", 60)
-    limits, texts = Limits(max_queued_bytes=1_000_000), [f"{number} " + "x" * 60_000 for number in range(500)]
+    limits, texts = RelayLimits(max_queued_bytes=1_000_000), [f"{number} " + "x" * 60_000 for number in range(500)]
     frames = [f'["EVENT",{encode_event(note(content=text)).decode()}]' for text in texts]
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(new_relay(limits=limits, own={BOB.public_hex}))
@@ -146,7 +146,7 @@ async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothin
 
 async def test_the_owner_s_service_may_leave_more_unread_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PACE_S", 0.05)
-    relay = new_relay(limits=Limits(max_queued_bytes=1_500_000), own={BOB.public_hex})
+    relay = new_relay(limits=RelayLimits(max_queued_bytes=1_500_000), own={BOB.public_hex})
     async with relay, client(relay) as sender, own_client(relay) as service:
         await service.ask("in", FOR_BOB)
         for number in range(290):  # 11.7 MB
@@ -156,7 +156,7 @@ async def test_the_owner_s_service_may_leave_more_unread_than_others(monkeypatch
 
 async def test_the_largest_reader_goes_when_all_filters_are_too_many_and_the_owner_is_small() -> None:
     own = {f"{number:064x}" for number in range(300)}
-    limits = Limits(max_total_filter_cost=350)
+    limits = RelayLimits(max_total_filter_cost=350)
     async with new_relay(limits=limits, own=own) as relay, client(relay) as service, client(relay) as two:
         await service.ask("in", {"#p": sorted(own)})
         await two.ask("in", {"#p": [str(number) for number in range(200)]})
@@ -185,7 +185,7 @@ async def test_durable_events_outlive_the_relay_and_ephemeral_ones_do_not(tmp_pa
 async def test_strangers_without_number_neither_fill_the_relay_nor_push_out_a_wallet_that_is_there(
     tmp_path: Path,
 ) -> None:
-    path, limits = tmp_path / "relay.db", Limits(max_durable_events=5)
+    path, limits = tmp_path / "relay.db", RelayLimits(max_durable_events=5)
     junk = [
         sign_event(SecretKey(number.to_bytes(32)), kind=13194, tags=[], content="", created_at=NOW)
         for number in range(10, 30)
@@ -225,7 +225,7 @@ async def test_an_event_that_expires_leaves_memory_and_disk(tmp_path: Path) -> N
         await clock.asleep(EXPIRE_EVERY_S, EXPIRE_EVERY_S)
         assert await sender.ask("all", {}) == []
     disk = Disk(path)
-    assert await disk.open(Limits()) == []
+    assert await disk.open(RelayLimits()) == []
     await disk.close()
 
 

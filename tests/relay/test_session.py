@@ -11,7 +11,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
 from kitestring.relay import gate
-from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, MAX_MET, Limits
+from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, MAX_MET, RelayLimits
 from kitestring.relay.session import TOO_FAST, TOO_MANY
 from tests.kit.clock import NOW, ManualClock
 from tests.kit.relay.client import FOR_BOB, FOR_CAROL, Client, as_object, client, new_relay, own_client
@@ -49,7 +49,7 @@ async def test_garbage_is_answered_and_the_connection_goes_on() -> None:
 
 
 async def test_the_limit_of_subscriptions_is_kept() -> None:
-    async with new_relay(limits=Limits(max_subscriptions=2)) as relay, client(relay) as one:
+    async with new_relay(limits=RelayLimits(max_subscriptions=2)) as relay, client(relay) as one:
         for name in ("a", "b", "b"):
             await one.ask(name, FOR_BOB)
         await one.send("REQ", "c", FOR_BOB)
@@ -58,7 +58,7 @@ async def test_the_limit_of_subscriptions_is_kept() -> None:
 
 async def test_the_filter_values_of_one_connection_are_limited() -> None:
     many = {"#p": [str(number) for number in range(60)]}
-    async with new_relay(limits=Limits(max_filter_cost=250)) as relay, client(relay) as one:
+    async with new_relay(limits=RelayLimits(max_filter_cost=250)) as relay, client(relay) as one:
         for name in ("a", "b", "b"):
             await one.ask(name, many)
         await one.send("REQ", "c", many)
@@ -68,7 +68,7 @@ async def test_the_filter_values_of_one_connection_are_limited() -> None:
 
 
 async def test_a_search_through_too_much_is_refused_but_not_a_subscription_to_what_comes() -> None:
-    async with new_relay(limits=Limits(max_looked_at=3)) as relay, client(relay) as one:
+    async with new_relay(limits=RelayLimits(max_looked_at=3)) as relay, client(relay) as one:
         for number in range(2):
             await one.publish(note(content=str(number)))
         assert len(await one.ask("all", {})) == 2
@@ -93,7 +93,7 @@ async def test_a_connection_that_ends_leaves_nothing_behind() -> None:
 
 
 async def test_whoever_publishes_without_reading_is_made_to_wait_and_loses_nothing() -> None:
-    async with new_relay(limits=Limits(max_queued_frames=40)) as relay, client(relay) as sender:
+    async with new_relay(limits=RelayLimits(max_queued_frames=40)) as relay, client(relay) as sender:
         frame = f'["EVENT",{encode_event(note()).decode()}]'
         for _ in range(1000):
             await sender.socket.send_str(frame)
@@ -102,7 +102,7 @@ async def test_whoever_publishes_without_reading_is_made_to_wait_and_loses_nothi
 
 
 async def test_stored_events_wait_for_a_reader_that_has_much_to_read() -> None:
-    limits = Limits(max_queued_bytes=500_000)
+    limits = RelayLimits(max_queued_bytes=500_000)
     events = [note(content=f"{number} " + "x" * 40_000, at=NOW - number) for number in range(60)]
     async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob:
         for event in events:
@@ -146,7 +146,7 @@ async def test_who_sends_few_but_large_events_does_not_keep_others_waiting(monke
 
 
 async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:
-    clock, limits = ManualClock(), Limits(max_events_per_s=1, max_events_burst=2)
+    clock, limits = ManualClock(), RelayLimits(max_events_per_s=1, max_events_burst=2)
     relay = new_relay(limits=limits, clock=clock, own={BOB.public_hex})
     async with relay, client(relay) as sender, own_client(relay) as service:
         events = [note(content=str(number)) for number in range(4)]
@@ -170,7 +170,7 @@ async def test_a_proof_for_another_connection_does_not_count() -> None:
 
 # ------------------------------------------------------------ strangers and those who are known
 
-FEW = Limits(max_strangers_per_s=1, max_strangers_burst=5)
+FEW = RelayLimits(max_strangers_per_s=1, max_strangers_burst=5)
 
 
 async def closes(one: Client, name: str) -> None:
@@ -211,7 +211,7 @@ async def test_a_name_alone_an_old_or_an_early_event_makes_nobody_known(event: E
 
 async def test_a_copy_makes_nobody_known_and_a_forgery_ends_it() -> None:
     clock = ManualClock()
-    limits = Limits(max_strangers_per_s=1, max_strangers_burst=5)
+    limits = RelayLimits(max_strangers_per_s=1, max_strangers_burst=5)
     async with (
         new_relay(limits=limits, clock=clock, known={ALICE.public_hex}) as relay, client(relay) as app,
         client(relay) as thief,
@@ -231,7 +231,7 @@ async def test_a_copy_makes_nobody_known_and_a_forgery_ends_it() -> None:
 
 async def test_who_brings_what_a_known_key_has_said_elsewhere_takes_no_seat_from_it() -> None:
     """An app that uses other relays too is heard there by everybody."""
-    limits = Limits(max_connections=MAX_MET + 2)
+    limits = RelayLimits(max_connections=MAX_MET + 2)
     async with AsyncExitStack() as opened:
         relay = await opened.enter_async_context(new_relay(limits=limits, known={ALICE.public_hex}))
         for number in range(MAX_MET + 2):
@@ -258,7 +258,10 @@ async def test_strangers_whose_turn_does_not_come_are_told_so_and_what_they_clos
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gate, "TURN_WAIT_S", 0.01)
-    async with new_relay(limits=Limits(max_strangers_per_s=1, max_strangers_burst=2)) as relay, client(relay) as one:
+    async with (
+        new_relay(limits=RelayLimits(max_strangers_per_s=1, max_strangers_burst=2)) as relay,
+        client(relay) as one,
+    ):
         await one.ask("in", {"kinds": [5]})
         assert await one.publish(note()) == [False, TOO_MANY]
         await closes(one, "in")
@@ -268,7 +271,7 @@ async def test_strangers_whose_turn_does_not_come_are_told_so_and_what_they_clos
 
 
 async def test_an_author_has_one_pace_over_all_his_connections_and_others_cannot_use_it_up() -> None:
-    limits = Limits(max_events_per_s=1, max_events_burst=3)
+    limits = RelayLimits(max_events_per_s=1, max_events_burst=3)
     async with new_relay(limits=limits, clock=ManualClock()) as relay, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client(relay)) for _ in range(5)]
         forger = await stack.enter_async_context(client(relay))

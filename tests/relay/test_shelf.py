@@ -6,18 +6,18 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import encode_event
 from kitestring.relay import shelf as module
 from kitestring.relay.entry import NEVER, Bringer, Entry
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.shelf import Shelf
 from tests.kit.transport.relays import note
 
-THREE = Limits(max_durable_events=3)
+THREE = RelayLimits(max_durable_events=3)
 KEYS = [SecretKey(number.to_bytes(32)) for number in range(1, 40)]
 
 
 class Stall:
     """A shelf, and how many listen for whom."""
 
-    def __init__(self, limits: Limits = THREE) -> None:
+    def __init__(self, limits: RelayLimits = THREE) -> None:
         self.vouched: set[str] = set()
         self.listeners: dict[str, int] = {}
         self.shelf = Shelf(limits, self.vouched, lambda key: self.listeners.get(key, 0))
@@ -53,21 +53,21 @@ def test_what_came_over_a_connection_that_is_still_here_stays_and_goes_when_it_h
 
 
 def test_where_all_are_here_whoever_has_brought_most_gives_way() -> None:
-    stall, wallet, crowd = Stall(Limits(max_durable_events=10)), Bringer(), Bringer()
+    stall, wallet, crowd = Stall(RelayLimits(max_durable_events=10)), Bringer(), Bringer()
     entries = [stall.put(KEYS[0], wallet), *(stall.put(key, crowd) for key in KEYS[1:])]
     assert 0 in stall.left(entries)
     assert (wallet.kept, crowd.kept) == (1, 9)
 
 
 def test_where_all_are_asked_for_whoever_asks_for_most_gives_way() -> None:
-    stall = Stall(Limits(max_durable_events=10))
+    stall = Stall(RelayLimits(max_durable_events=10))
     stall.listeners = {key.public_hex: 30 for key in KEYS} | {KEYS[0].public_hex: 2}
     assert 0 in stall.left([stall.put(key) for key in KEYS])
 
 
 def test_only_some_are_looked_at_and_those_that_were_spared_not_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EVICTION_LOOKS", 2)
-    stall = Stall(Limits(max_durable_events=6))
+    stall = Stall(RelayLimits(max_durable_events=6))
     stall.listeners = {key.public_hex: 1 for key in KEYS[:4]}
     entries = [stall.put(key) for key in KEYS[:8]]
     assert stall.left(entries)[-2:] == [6, 7]
@@ -87,7 +87,7 @@ def test_whoever_is_vouched_for_meanwhile_takes_no_place_any_more() -> None:
 def test_bytes_are_bounded_and_what_is_going_already_counts() -> None:
     stall = Stall()
     size_bytes = stall.put(KEYS[0]).size_bytes
-    stall = Stall(Limits(max_durable_bytes=3 * size_bytes))
+    stall = Stall(RelayLimits(max_durable_bytes=3 * size_bytes))
     entries = [stall.put(key) for key in KEYS[:3]]
     assert stall.shelf.room_for(size_bytes, entries[:1]) == []
     assert stall.shelf.room_for(2 * size_bytes, entries[1:2]) == entries[:1]

@@ -7,7 +7,7 @@ import pytest
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, sign_event
 from kitestring.nostr.filter import Filter
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.query import query
 from kitestring.relay.store import EventStore, Fate, address, expiration
 from kitestring.relay.vouched import VouchedKeys
@@ -27,7 +27,7 @@ def found(store: EventStore, *filters: Filter, now: int = NOW) -> list[Event]:
 
 
 def test_an_ephemeral_event_is_found_for_five_minutes() -> None:
-    store, event = EventStore(Limits()), note()
+    store, event = EventStore(RelayLimits()), note()
     assert store.add(event, NOW).fate is Fate.PASSED_ON
     assert found(store, Filter(tags={"p": {BOB.public_hex}}), now=NOW + 299) == [event]
     assert found(store, now=NOW + 300) == []
@@ -37,7 +37,7 @@ def test_an_ephemeral_event_is_found_for_five_minutes() -> None:
 
 def test_the_oldest_ephemeral_events_make_room_by_number_and_by_size() -> None:
     events = [note(content=f"{number}" + "x" * 3_000) for number in range(5)]
-    for limits in (Limits(max_ephemeral_events=3), Limits(max_ephemeral_bytes=20_000)):
+    for limits in (RelayLimits(max_ephemeral_events=3), RelayLimits(max_ephemeral_bytes=20_000)):
         store = EventStore(limits)
         for event in events:
             store.add(event, NOW)
@@ -46,14 +46,14 @@ def test_the_oldest_ephemeral_events_make_room_by_number_and_by_size() -> None:
 
 
 def test_the_same_event_again_is_a_duplicate() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     for event in (note(), durable()):
         store.add(event, NOW)
         assert store.add(event, NOW).fate is Fate.DUPLICATE
 
 
 def test_the_newest_replaceable_event_stays_and_at_the_same_second_the_lowest_id() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     old, new = durable(content="old", at=NOW - 1), durable(content="new")
     twin = durable(content="twin")
     low, high = sorted((new, twin), key=lambda event: event.id)
@@ -66,7 +66,7 @@ def test_the_newest_replaceable_event_stays_and_at_the_same_second_the_lowest_id
 
 
 def test_addressable_events_are_told_apart_by_their_d_tag() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     for event in (durable(30078, tags=[["d", "a"]]), durable(30078, tags=[["d", "b"]]), durable(30078, key=BOB)):
         assert store.add(event, NOW).removed == ()
     assert len(found(store, Filter(authors={ALICE.public_hex}))) == 2
@@ -75,7 +75,7 @@ def test_addressable_events_are_told_apart_by_their_d_tag() -> None:
 
 
 def test_an_expired_event_is_neither_taken_nor_shown() -> None:
-    store, event = EventStore(Limits()), durable(tags=[["expiration", str(NOW + 10)]])
+    store, event = EventStore(RelayLimits()), durable(tags=[["expiration", str(NOW + 10)]])
     assert store.add(durable(tags=[["expiration", str(NOW)]]), NOW).fate is Fate.EXPIRED
     store.add(event, NOW)
     store.add(note(tags=[["expiration", str(NOW + 10)]]), NOW)
@@ -86,7 +86,7 @@ def test_an_expired_event_is_neither_taken_nor_shown() -> None:
 
 
 def test_an_author_deletes_only_his_own_events_and_they_do_not_come_back() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     mine, theirs = durable(content="mine"), durable(key=BOB)
     for event in (mine, theirs):
         store.add(event, NOW)
@@ -97,7 +97,7 @@ def test_an_author_deletes_only_his_own_events_and_they_do_not_come_back() -> No
 
 
 def test_a_deletion_by_address_spares_newer_versions() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     old, new = durable(30078, "old", NOW - 5), durable(30078, "new", NOW + 5)
     store.add(old, NOW)
     deletion = durable(5, tags=[["a", address(old) or ""]])
@@ -109,19 +109,19 @@ def test_a_deletion_by_address_spares_newer_versions() -> None:
 
 
 def test_strangers_cannot_fill_the_disk() -> None:
-    store = EventStore(Limits(max_durable_events=3, max_durable_events_per_author=2))
+    store = EventStore(RelayLimits(max_durable_events=3, max_durable_events_per_author=2))
     events = [durable(30078, tags=[["d", str(number)]]) for number in range(3)]
     assert [store.add(event, NOW).fate for event in events] == [Fate.KEPT, Fate.KEPT, Fate.QUOTA]
     assert store.add(durable(30078, "newer", NOW + 1, tags=[["d", "0"]]), NOW).fate is Fate.KEPT  # replaces its own
     assert store.add(durable(key=BOB), NOW).fate is Fate.KEPT
     change = store.add(durable(key=CAROL), NOW)
     assert (change.fate, change.removed) == (Fate.KEPT, (events[1].id,))  # the oldest: its place is newer than its name
-    small = EventStore(Limits(max_durable_bytes=1))
+    small = EventStore(RelayLimits(max_durable_bytes=1))
     assert small.add(durable(), NOW).fate is Fate.FULL
 
 
 def test_a_newer_version_that_is_larger_takes_its_room_too() -> None:
-    store = EventStore(Limits(max_durable_bytes=20_000))
+    store = EventStore(RelayLimits(max_durable_bytes=20_000))
     for number, key in enumerate((ALICE, BOB, CAROL)):
         store.add(durable(key=key, at=NOW + number), NOW)
     change = store.add(durable(content="x" * 14_000, at=NOW + 9), NOW)
@@ -132,7 +132,7 @@ def test_a_newer_version_that_is_larger_takes_its_room_too() -> None:
 
 def test_the_owner_of_the_relay_always_finds_room() -> None:
     vouched = VouchedKeys()
-    store = EventStore(Limits(max_durable_events=1, max_durable_events_per_author=1), vouched)
+    store = EventStore(RelayLimits(max_durable_events=1, max_durable_events_per_author=1), vouched)
     theirs = durable(key=BOB)
     store.add(theirs, NOW)
     vouched.own.add(ALICE.public_hex)  # a connection made while the relay runs
@@ -145,7 +145,7 @@ def test_the_owner_of_the_relay_always_finds_room() -> None:
 
 
 def test_what_strangers_pass_on_does_not_push_out_what_known_keys_said() -> None:
-    store = EventStore(Limits(max_ephemeral_events=2), VouchedKeys(own={ALICE.public_hex}, known={BOB.public_hex}))
+    store = EventStore(RelayLimits(max_ephemeral_events=2), VouchedKeys(own={ALICE.public_hex}, known={BOB.public_hex}))
     known = [note(), note(BOB, ALICE)]
     for event in (*known, *(note(CAROL, ALICE, str(number)) for number in range(5))):
         store.add(event, NOW)
@@ -154,7 +154,7 @@ def test_what_strangers_pass_on_does_not_push_out_what_known_keys_said() -> None
 
 
 def test_a_plan_changes_nothing_until_it_is_applied() -> None:
-    store, old, new = EventStore(Limits()), durable(content="old", at=NOW - 1), durable(content="new")
+    store, old, new = EventStore(RelayLimits()), durable(content="old", at=NOW - 1), durable(content="new")
     store.add(old, NOW)
     change = store.plan(new, NOW)
     assert (change.removed, found(store)) == ((old.id,), [old])
@@ -171,7 +171,7 @@ def test_a_plan_changes_nothing_until_it_is_applied() -> None:
     ],
 )  # fmt: skip
 def test_whatever_matches_is_found_through_the_index_and_nothing_else(wanted: Filter) -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     events = [note(tags=[["e", "f" * 64]]), note(BOB, ALICE), note(kind=21002, tags=[["x", "1"]]), durable()]
     for event in events:
         store.add(event, NOW)
@@ -179,7 +179,7 @@ def test_whatever_matches_is_found_through_the_index_and_nothing_else(wanted: Fi
 
 
 def test_the_newest_come_first_and_limits_hold() -> None:
-    store = EventStore(Limits(max_results=3))
+    store = EventStore(RelayLimits(max_results=3))
     events = [note(content=str(number), at=NOW - number) for number in range(5)]
     for event in reversed(events):
         store.add(event, NOW)
@@ -191,7 +191,7 @@ def test_the_newest_come_first_and_limits_hold() -> None:
 
 
 def test_an_event_with_a_thousand_tags_is_found_by_its_first_ones() -> None:
-    store = EventStore(Limits())
+    store = EventStore(RelayLimits())
     keys = [f"{number:064x}" for number in range(1000)]
     event = note(tags=[["p", key] for key in keys])
     store.add(event, NOW)

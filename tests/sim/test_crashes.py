@@ -17,7 +17,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import OfferState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
@@ -54,7 +54,7 @@ PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER, CAKE, SEND, SEND_LOST, 
 ]
 
 
-def note(event: Event) -> Iterator[Message]:
+def note(event: FeedEvent) -> Iterator[Message]:
     yield Message("", NOTE, f"{event.number} {event.kind}".encode(), b"", event.at)
 
 

@@ -42,7 +42,7 @@ def wall_clock_ms() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class BackendContext:
     """Time, chance and a directory for a backend. ``environment`` is where ``env:NAME`` in a URL is looked up;
     ``proxies`` lead to relays; ``own_key`` is the public key (hex) of the service in front of it, "" where there is
     none."""
@@ -121,7 +121,7 @@ class BackendUrl:
         return int(value)
 
 
-FromUrl = Callable[[BackendUrl, Context], Backend]
+FromUrl = Callable[[BackendUrl, BackendContext], Backend]
 
 
 def open_backend(
@@ -141,7 +141,7 @@ def open_backend(
     that cannot be read, UNSUPPORTED for an unknown scheme.
     """
     parsed = BackendUrl.parse(url)
-    context = Context(clock, entropy, data_dir, now_ms, environment or {}, proxies or Proxies(), own_key)
+    context = BackendContext(clock, entropy, data_dir, now_ms, environment or {}, proxies or Proxies(), own_key)
     return _find(parsed)(parsed, context)
 
 

@@ -46,7 +46,7 @@ class EventKind(StrEnum):
 GRANT_CHANGES: Final = frozenset({EventKind.GRANTED, EventKind.CHANGED, EventKind.REVOKED})
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class FeedEvent(msgspec.Struct, frozen=True, gc=False):
     """One row. ``subject`` is the id of what it is about, ``grant_id`` and ``account_id`` whose it is ("" for none).
 
     ``at`` is Unix seconds by the clock of whoever asked for the transaction; order is by ``number`` alone.

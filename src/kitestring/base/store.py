@@ -10,7 +10,7 @@ import msgspec
 from kitestring.base.approvals import Approval, Block, Dealings, DebitSession
 from kitestring.base.books import BookEntry, BookPage, BookQuery
 from kitestring.base.commands import ListTransactions
-from kitestring.base.events import Event, Missed
+from kitestring.base.events import FeedEvent, Missed
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
@@ -308,11 +308,11 @@ class Reads(Protocol):
         """Up to which number delivery has tried every message of the outbox."""
         ...
 
-    async def events(self, after: int, limit: int) -> list[Event | Missed]:
+    async def events(self, after: int, limit: int) -> list[FeedEvent | Missed]:
         """Rows of the feed with a number beyond ``after``; first a Missed where some of them were forgotten."""
         ...
 
-    async def alarms(self, since: int, limit: int) -> list[Event]:
+    async def alarms(self, since: int, limit: int) -> list[FeedEvent]:
         """The newest alarms of the feed that are not older than ``since`` (Unix seconds), oldest first."""
         ...
 

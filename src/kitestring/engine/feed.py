@@ -1,6 +1,6 @@
 """Consumers of the feed: each reads what became true by number and keeps its own position, over crashes.
 
-A named consumer resumes where its last step ended; a view of a person begins where it is told to and leaves
+A named consumer resumes where its last step ended; a reader of a person begins where it is told to and leaves
 no trace. Between two reads nothing is held in memory: what a slow consumer has not read waits in the ledger.
 """
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message
 from kitestring.base.store import Store
@@ -25,10 +25,10 @@ PAGE: Final = 200
 IDLE_MOVE_S: Final = 60
 EVERY_KIND: Final = frozenset(EventKind)
 #: Whether something may follow from an event. Where nothing can, it is passed over like those of other kinds.
-Concerns = Callable[[Event], bool]
+Concerns = Callable[[FeedEvent], bool]
 
 
-def always(_: Event) -> bool:
+def always(_: FeedEvent) -> bool:
     return True
 
 
@@ -39,7 +39,7 @@ class Feed:
         self._store = store
         self._clock = clock
         self._open: dict[str, Consumer] = {}
-        self._views: set[Consumer] = set()
+        self._readers: set[Consumer] = set()
         store.subscribe(self._hear)
 
     async def consumer(
@@ -61,20 +61,20 @@ class Feed:
             raise
         return consumer
 
-    async def view(self, after: int | None = None, kinds: Iterable[EventKind] = EVERY_KIND) -> Consumer:
+    async def reader(self, after: int | None = None, kinds: Iterable[EventKind] = EVERY_KIND) -> Consumer:
         """Open a consumer that stores nothing. ``after`` None begins with what becomes true from now on."""
-        view = Consumer(self._store, self._clock, "", frozenset(kinds), self._closed)
-        self._views.add(view)
-        view.begin(await self._store.last_event() if after is None else after)
-        return view
+        reader = Consumer(self._store, self._clock, "", frozenset(kinds), self._closed)
+        self._readers.add(reader)
+        reader.begin(await self._store.last_event() if after is None else after)
+        return reader
 
     def _hear(self, news: Committed) -> None:
         if news.events:
-            for consumer in (*self._open.values(), *self._views):
+            for consumer in (*self._open.values(), *self._readers):
                 consumer.hear(news.events)
 
     def _closed(self, consumer: Consumer) -> None:
-        self._views.discard(consumer)
+        self._readers.discard(consumer)
         if self._open.get(consumer.name) is consumer:
             del self._open[consumer.name]
 
@@ -118,7 +118,7 @@ class Consumer:
         """The number of the last event that was read or passed over."""
         return self._position
 
-    def hear(self, events: tuple[Event, ...]) -> None:
+    def hear(self, events: tuple[FeedEvent, ...]) -> None:
         """Told by the feed of each commit. Events of no interest are passed over without reading them; once in a while
         they are read all the same, so that how far this has come is stored. While a page is on its way, nobody knows
         yet what it will say: then all of its kinds are read."""
@@ -130,7 +130,7 @@ class Consumer:
         else:
             self._position = events[-1].number
 
-    async def read(self) -> list[Event | Missed]:
+    async def read(self) -> list[FeedEvent | Missed]:
         """The next events of its kinds, at least one; waits for it. First a Missed where older ones are forgotten.
         Raises KitestringError(INTERNAL) when the ledger cannot be read."""
         while True:

@@ -13,7 +13,7 @@ from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, Deb
 from kitestring.base.budgets import Budget
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Bolt11, Destination, Keysend, invoice_text
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Account, Grant, Offer, OfferState, Webhook
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
@@ -100,9 +100,9 @@ def read_request(row: Row) -> Request:
     return Request(*row)
 
 
-def read_event(row: Row) -> Event:
+def read_event(row: Row) -> FeedEvent:
     number, at, kind, *rest = row
-    return Event(number, at, EVENT_KINDS[kind], *rest)
+    return FeedEvent(number, at, EVENT_KINDS[kind], *rest)
 
 
 def read_node(row: Row) -> Node:

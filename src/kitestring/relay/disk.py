@@ -15,7 +15,7 @@ from typing import Final
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.nostr.event import Event, decode_event, encode_event
 from kitestring.relay.entry import ENTRY_OVERHEAD_BYTES, KeptEvent
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 
 #: "kite", so that a file of another program is not taken over.
 APPLICATION_ID: Final = 0x6B697465
@@ -49,7 +49,7 @@ class Disk:
         self._db: sqlite3.Connection | None = None
         self._closed = False
 
-    async def open(self, limits: Limits) -> list[KeptEvent]:
+    async def open(self, limits: RelayLimits) -> list[KeptEvent]:
         """The stored events, the oldest first. Of strangers' only the newest that the limits allow; what is beyond
         them, because they were others before, is gone then. Raises KitestringError when the file cannot be used."""
         try:
@@ -70,7 +70,7 @@ class Disk:
             return f"{self._path}: {error}; check the disk, and whether a quota is used up"
         return f"{self._path}: {getattr(error, 'strerror', None) or error}"
 
-    def _open(self, limits: Limits) -> list[KeptEvent]:
+    def _open(self, limits: RelayLimits) -> list[KeptEvent]:
         _make_private(self._path)
         self._db = db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -86,7 +86,7 @@ class Disk:
         db.executescript(_SCHEMA)
         return self._load(db, limits)
 
-    def _load(self, db: sqlite3.Connection, limits: Limits) -> list[KeptEvent]:
+    def _load(self, db: sqlite3.Connection, limits: RelayLimits) -> list[KeptEvent]:
         kept: list[KeptEvent] = []
         left, left_bytes, beyond = limits.max_durable_events, limits.max_durable_bytes, list[tuple[int]]()
         for number, raw, is_vouched in db.execute("SELECT number, json, is_vouched FROM event ORDER BY number DESC"):

@@ -15,13 +15,13 @@ from typing import Final
 from kitestring.base.ports import Clock
 from kitestring.relay.bucket import Bucket, Paces
 from kitestring.relay.lag import LOOK_EVERY_S, Lag
-from kitestring.relay.limits import AUTHOR_FACTOR, TURN_WAIT_S, Limits
+from kitestring.relay.limits import AUTHOR_FACTOR, TURN_WAIT_S, RelayLimits
 
 
 class Gate:
     """``turn`` is awaited before each piece of work for a stranger; ``charge`` takes what it costs besides."""
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: RelayLimits, clock: Clock) -> None:
         self._clock: Final = clock
         self._max_lag_s: Final = limits.max_lag_s
         self._bucket: Final = Bucket(limits.max_strangers_per_s, limits.max_strangers_burst, clock)

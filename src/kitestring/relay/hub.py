@@ -27,7 +27,7 @@ from kitestring.relay.limits import (
     OWN_MAIL_COST,
     PRIVATE_KINDS,
     PUBLISH_WAIT_S,
-    Limits,
+    RelayLimits,
 )
 from kitestring.relay.query import query
 from kitestring.relay.shares import Shares
@@ -95,7 +95,9 @@ def filter_cost(wanted: Filter, own: Container[str]) -> int:
 class Hub:
     """With ``auth``, private kinds reach only their author and addressees (NIP-42), and the owner what is his."""
 
-    def __init__(self, disk: Disk | None, limits: Limits, *, auth: bool, vouched: VouchedKeys | None = None) -> None:
+    def __init__(
+        self, disk: Disk | None, limits: RelayLimits, *, auth: bool, vouched: VouchedKeys | None = None
+    ) -> None:
         self._vouched: Final = vouched or VouchedKeys()
         self._own: Final = self._vouched.own
         self._store: Final = EventStore(limits, self._vouched, self._listeners)

@@ -81,7 +81,7 @@ FRAME_ROOM_BYTES: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RelayLimits:
     """Sizes in bytes, times in seconds. ``kinds=None`` takes every kind."""
 
     kinds: frozenset[int] | None = field(default=PRODUCT_KINDS)
@@ -139,7 +139,7 @@ class Limits:
     max_ahead_s: int = 900
 
     @classmethod
-    def beside_service(cls) -> Limits:
+    def beside_service(cls) -> RelayLimits:
         """Of a relay in the process of a service, which gives strangers no more than it does not need: some 15 % of a
         core, and memory in the order of its own.
         """

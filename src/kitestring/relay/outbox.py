@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import ClientError, WSMsgType, web
 
-from kitestring.relay.limits import PACE_BYTES, PACE_FRAMES, PACE_S, STALLED_S, WINDOW_BYTES, Limits
+from kitestring.relay.limits import PACE_BYTES, PACE_FRAMES, PACE_S, STALLED_S, WINDOW_BYTES, RelayLimits
 from kitestring.relay.shares import Shares
 
 PeerSocket = web.WebSocketResponse[bool]
@@ -22,7 +22,9 @@ class Outbox:
     can wait awaits :meth:`room`; a publisher to this reader awaits :meth:`headroom` while it is ``behind``.
     """
 
-    def __init__(self, socket: PeerSocket, limits: Limits, unread: Shares[Outbox], abort: Callable[[], None]) -> None:
+    def __init__(
+        self, socket: PeerSocket, limits: RelayLimits, unread: Shares[Outbox], abort: Callable[[], None]
+    ) -> None:
         self._socket: Final = socket
         self._limits: Final = limits
         self._unread: Final = unread

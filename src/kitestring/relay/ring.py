@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from kitestring.relay.entry import Entry
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 
 
 class Ring:
@@ -14,7 +14,7 @@ class Ring:
 
     __slots__ = ("_bytes", "_entries", "_limits")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RelayLimits) -> None:
         self._limits: Final = limits
         self._entries: Final[deque[Entry]] = deque()
         self._bytes = 0

@@ -22,7 +22,7 @@ from kitestring.relay.disk import Disk
 from kitestring.relay.gate import Gate
 from kitestring.relay.hub import Hub
 from kitestring.relay.inflow import Inflows
-from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, RelayLimits
 from kitestring.relay.line import Line
 from kitestring.relay.listener import Listener, affordable_connections
 from kitestring.relay.outbox import Outbox, PeerSocket
@@ -56,12 +56,13 @@ class Relay:
     """
 
     def __init__(
-        self, path: Path | None, *, clock: Clock, entropy: Entropy, limits: Limits | None = None, auth: bool = False,
-        public_urls: Iterable[str] = (), vouched: VouchedKeys | None = None, name: str = "kitestring relay",
+        self, path: Path | None, *, clock: Clock, entropy: Entropy, limits: RelayLimits | None = None,
+        auth: bool = False, public_urls: Iterable[str] = (), vouched: VouchedKeys | None = None,
+        name: str = "kitestring relay",
     ) -> None:  # fmt: skip
         self._clock: Final = clock
         self._entropy: Final = entropy
-        self._limits: Final = limits or Limits()
+        self._limits: Final = limits or RelayLimits()
         self._auth: Final = auth
         self._name: Final = name
         self._disk: Final = Disk(path) if path is not None else None

@@ -28,7 +28,7 @@ from kitestring.relay.bucket import Bucket
 from kitestring.relay.entry import Bringer
 from kitestring.relay.gate import Gate
 from kitestring.relay.hub import FORGED, Hub, Watch
-from kitestring.relay.limits import BYTES_PER_TOKEN, BYTES_PER_TURN, COMMANDS_PER_TURN, WORK_PER_TOKEN, Limits
+from kitestring.relay.limits import BYTES_PER_TOKEN, BYTES_PER_TURN, COMMANDS_PER_TURN, WORK_PER_TOKEN, RelayLimits
 from kitestring.relay.line import Line
 from kitestring.relay.outbox import Outbox, PeerSocket
 
@@ -51,7 +51,7 @@ class Session:
 
     def __init__(
         self, socket: PeerSocket, talk: ServerConversation, hub: Hub, outbox: Outbox, line: Line,
-        gate: Gate, *, limits: Limits, clock: Clock, is_own: bool,
+        gate: Gate, *, limits: RelayLimits, clock: Clock, is_own: bool,
     ) -> None:  # fmt: skip
         self._socket: Final = socket
         self._talk: Final = talk

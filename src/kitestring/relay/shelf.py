@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from kitestring.relay.entry import Entry
-from kitestring.relay.limits import EVICTION_LOOKS, Limits
+from kitestring.relay.limits import EVICTION_LOOKS, RelayLimits
 
 #: The number of keys for which the smallest reader who listens for this key listens; 0 where nobody does.
 Listeners = Callable[[str], int]
@@ -24,7 +24,7 @@ class Shelf:
 
     __slots__ = ("_bytes", "_entries", "_limits", "_listeners", "_vouched")
 
-    def __init__(self, limits: Limits, vouched: Container[str], listeners: Listeners) -> None:
+    def __init__(self, limits: RelayLimits, vouched: Container[str], listeners: Listeners) -> None:
         self._limits: Final = limits
         self._vouched: Final = vouched
         self._listeners: Final = listeners

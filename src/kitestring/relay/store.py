@@ -12,7 +12,7 @@ from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import DELETE, is_addressable, is_ephemeral, is_replaceable
 from kitestring.relay.entry import NEVER, Bringer, Entry, KeptEvent
 from kitestring.relay.index import Index, IndexKey, filter_places
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.ring import Ring
 from kitestring.relay.shelf import Shelf
 from kitestring.relay.vouched import VouchedKeys
@@ -71,7 +71,7 @@ class EventStore:
     """
 
     def __init__(
-        self, limits: Limits, vouched: VouchedKeys | None = None, listeners: Callable[[str], int] = _nobody
+        self, limits: RelayLimits, vouched: VouchedKeys | None = None, listeners: Callable[[str], int] = _nobody
     ) -> None:
         self._limits: Final = limits
         self._vouched: Final = vouched or VouchedKeys()

@@ -10,7 +10,7 @@ import pytest
 from kitestring.app.owner import spending
 from kitestring.app.owner.node_audit import Findings
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.records import StopCause
 from kitestring.base.transactions.service import SetSpending
 from tests.kit.app.desk import Office
@@ -58,7 +58,7 @@ async def test_a_second_service_is_ended_by_the_owners_word_alone_and_told_in_an
     assert await office.run("spending_allow", "k2", note="it is off") == {"allowed": ["twin"], "spending_stopped": None}
     assert await office.store.alarms(0, 10) == []
     *_, last = await office.store.events(0, 100)
-    assert isinstance(last, Event)
+    assert isinstance(last, FeedEvent)
     assert (last.kind, last.detail) == (EventKind.ALLOWED, "spending is allowed again: it is off")
 
 

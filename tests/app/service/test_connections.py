@@ -309,7 +309,7 @@ def known_as(core: Core) -> str:
 async def test_a_debit_grant_that_is_made_or_revoked_by_anybody_is_heard_of_at_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, core), asyncio.timeout(20):
         await core.start()
-        await until(lambda: core.feed._views)
+        await until(lambda: core.feed._readers)
         assert known_as(core) == ""
         await store(core, debit_grant(grant_id="till", name="till", caller=""))
         await store(core, debit_grant())
@@ -466,7 +466,7 @@ async def test_a_change_is_followed_also_when_the_ledger_could_not_be_read_just_
 
             return read
 
-        await until(lambda: core.feed._views)
+        await until(lambda: core.feed._readers)
         for name in reads:
             monkeypatch.setattr(core.store, name, breaking(name))
         await add_connection(core)
@@ -481,8 +481,8 @@ async def test_a_change_that_somebody_else_makes_is_followed_also_after_many_wer
         await core.store.apply(ForgetNews(core.clock.now() + 1, 0, max_events=0))
         feed, key = Feed(core.store, core.clock), KEYRING.connection_key("app").public_hex
         following = asyncio.create_task(core.connections.follow(feed))
-        await until(lambda: feed._views)
-        (view,) = feed._views
+        await until(lambda: feed._readers)
+        (view,) = feed._readers
         view.begin(0)  # as one that has been away
         await save(core, name="renamed")
         await until(lambda: key in set(core.gateway.keys()))

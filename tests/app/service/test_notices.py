@@ -14,7 +14,7 @@ from kitestring.app.service.delivery import Route
 from kitestring.app.service.notices import CONSUMER, NOTICES, GrantNotice, Notice, Notices, give_notice
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
@@ -26,11 +26,11 @@ from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life, Rig
 
 
-def settled(event: Event) -> Iterator[Message]:
+def settled(event: FeedEvent) -> Iterator[Message]:
     yield Message("", "toy", event.subject.encode(), b"", event.at)
 
 
-def capped(event: Event, grant: Grant, _now: int) -> Iterator[Message]:
+def capped(event: FeedEvent, grant: Grant, _now: int) -> Iterator[Message]:
     yield Message("", "toy", str(grant.per_payment_msat).encode(), b"", event.at)
 
 
@@ -129,7 +129,7 @@ async def test_events_that_were_forgotten_first_are_said_in_the_log(
         assert await rig.store.position(CONSUMER) in (None, 4)
 
 
-def of_grant(event: Event, grant: Grant, now: int) -> Iterator[Message]:
+def of_grant(event: FeedEvent, grant: Grant, now: int) -> Iterator[Message]:
     yield Message("", "toy", f"{grant.name} {event.subject}".encode(), b"", now)
 
 
@@ -176,7 +176,7 @@ async def test_a_grant_is_read_once_and_again_when_it_has_changed(life: Life) ->
         assert [message.plaintext for message in carried] == [b"None", b"None", b"7 sat"]
 
 
-def allowed(event: Event, grant: Grant, _now: int) -> Iterator[Message]:
+def allowed(event: FeedEvent, grant: Grant, _now: int) -> Iterator[Message]:
     if grant.per_payment_msat is not None:
         yield Message("", "toy", event.subject.encode(), b"", event.at)
 

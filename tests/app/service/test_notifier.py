@@ -17,7 +17,7 @@ from kitestring.app.service.notices import GrantNotice, give_notice
 from kitestring.app.service.notifier import NOTIFIED, Notifier, notification
 from kitestring.app.service.receptions import Reception
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.records import NOTIFICATION, Message
 from kitestring.crypto.keys import SecretKey
@@ -146,7 +146,7 @@ def test_a_connection_hears_what_its_permissions_name(life: Life, methods: str, 
 @pytest.mark.parametrize("detail", ["surplus", "unknown"])
 def test_money_that_is_no_payment_of_the_invoice_is_told_to_nobody(detail: str) -> None:
     grant = Grant(grant_id="app", name="app", wire="nwc", methods=frozenset(MAY.split()))
-    arrived = Event(1, NOW, EventKind.RECEIVED, "i1", "app", "owner")
+    arrived = FeedEvent(1, NOW, EventKind.RECEIVED, "i1", "app", "owner")
     (message,) = notification(arrived, grant, NOW + 9)
     assert (message.plaintext, message.address, message.signed_at) == (b"payment_received i1", b"app", NOW + 9)
     assert list(notification(replace(arrived, detail=detail), grant, NOW)) == []

@@ -18,7 +18,7 @@ from kitestring.base.grants import Offer
 from kitestring.base.transactions.owner import SaveOffer
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay import server
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
@@ -73,10 +73,10 @@ async def test_the_settings_say_which_kinds_it_takes_and_whether_it_asks_who_com
 
 
 async def test_beside_a_service_strangers_get_less_than_of_a_relay_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[Limits, VouchedKeys | None]] = []
+    given: list[tuple[RelayLimits, VouchedKeys | None]] = []
 
     class Noted(Relay):
-        def __init__(self, *args: Any, limits: Limits, vouched: VouchedKeys | None, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, limits: RelayLimits, vouched: VouchedKeys | None, **kwargs: Any) -> None:
             given.append((limits, vouched))
             super().__init__(*args, limits=limits, vouched=vouched, **kwargs)
 
@@ -86,7 +86,10 @@ async def test_beside_a_service_strangers_get_less_than_of_a_relay_alone(monkeyp
         async with own_relay(RelaySettings(kinds=(1,)), None, CLOCK, vouched):
             pass
     kinds = frozenset({1})
-    assert given == [(replace(Limits(), kinds=kinds), None), (replace(Limits.beside_service(), kinds=kinds), keys)]
+    assert given == [
+        (replace(RelayLimits(), kinds=kinds), None),
+        (replace(RelayLimits.beside_service(), kinds=kinds), keys),
+    ]
 
 
 async def test_a_taken_port_is_said_and_nothing_is_kept(home: DataDir, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import NWC_REQUEST
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.relays import RelayPool
@@ -31,7 +31,7 @@ STRANGERS = len(KINDS_OF[Speakers.STRANGERS])
 
 
 def new_relay(kinds: frozenset[int] | None = None, *, auth: bool = False) -> Relay:
-    return Relay(None, clock=SystemClock(), entropy=os.urandom, limits=Limits(kinds=kinds), auth=auth)
+    return Relay(None, clock=SystemClock(), entropy=os.urandom, limits=RelayLimits(kinds=kinds), auth=auth)
 
 
 @asynccontextmanager

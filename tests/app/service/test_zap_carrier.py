@@ -17,12 +17,12 @@ from kitestring.app.service.rendezvous import Rendezvous
 from kitestring.app.service.wires import Wires
 from kitestring.app.service.zap_carrier import MAX_SENT, ZAP, ZapCarrier
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.records import Message
 from kitestring.client.net import Net
 from kitestring.nostr import kinds
 from kitestring.nostr.event import verify_event
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.relays import RelayPool
@@ -50,7 +50,7 @@ class Invoices:
 
 
 def a_relay() -> Relay:
-    return Relay(None, clock=CLOCK, entropy=os.urandom, limits=Limits(kinds=None))
+    return Relay(None, clock=CLOCK, entropy=os.urandom, limits=RelayLimits(kinds=None))
 
 
 async def carried(invoices: Invoices, own: RelayPool, *, private: bool = True) -> Reception:
@@ -150,4 +150,4 @@ async def test_beyond_some_at_once_receipts_are_tried_later() -> None:
 def test_a_zap_that_was_paid_becomes_one_message_about_its_invoice() -> None:
     (notice,) = [row for row in NOTICES if row.kinds == {EventKind.ZAPPED}]
     make: Any = notice.make
-    assert list(make(Event(7, NOW, EventKind.ZAPPED, "invoice-1"))) == [MESSAGE]
+    assert list(make(FeedEvent(7, NOW, EventKind.ZAPPED, "invoice-1"))) == [MESSAGE]

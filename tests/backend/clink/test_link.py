@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from kitestring.backend.clink.link import ClinkWalletLink, named_relays, read_link
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import sat
 from kitestring.client.debits import requestor_key
@@ -25,7 +25,7 @@ BOTH = f"noffer={OFFER}&ndebit={DEBIT}"
 
 def read(query: str, directory: Path = Path("/nowhere"), **environment: str) -> ClinkWalletLink:
     url = BackendUrl.parse(f"clink://?{query}")
-    return read_link(url, Context(CLOCK, entropy, directory, environment=environment))
+    return read_link(url, BackendContext(CLOCK, entropy, directory, environment=environment))
 
 
 def test_the_two_codes_are_all_that_is_needed() -> None:
@@ -56,8 +56,8 @@ def test_the_relays_of_the_wallet_are_told_without_opening_it() -> None:
 def test_a_service_is_no_wallet_of_its_own(offer: str, debit: str) -> None:
     url = BackendUrl.parse(f"clink://?noffer={offer}&ndebit={debit}")
     with pytest.raises(KitestringError, match="one of this very service"):
-        read_link(url, Context(CLOCK, entropy, Path("/nowhere"), own_key=STRANGER.public_hex))
-    assert read_link(url, Context(CLOCK, entropy, Path("/nowhere"), own_key=CLIENT.public_hex))
+        read_link(url, BackendContext(CLOCK, entropy, Path("/nowhere"), own_key=STRANGER.public_hex))
+    assert read_link(url, BackendContext(CLOCK, entropy, Path("/nowhere"), own_key=CLIENT.public_hex))
 
 
 def test_the_wallet_is_named_by_who_answers_and_not_by_where(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_wallet_is_named_by_who_answers_and_not_by_where(tmp_path: Path) -> 
 
 
 def test_the_key_is_the_one_that_asks_for_budgets_from_this_directory(tmp_path: Path) -> None:
-    context = Context(CLOCK, entropy, tmp_path)
+    context = BackendContext(CLOCK, entropy, tmp_path)
     key = read(BOTH).key(context)
     assert key.public_hex == requestor_key(requestor_seed(tmp_path, entropy), SERVICE.public_hex).public_hex
     assert read(BOTH).key(context).public_hex == key.public_hex
@@ -88,10 +88,10 @@ def test_the_key_may_be_in_a_file_or_in_a_variable_and_is_shown_nowhere(tmp_path
     file.write_text(f"{CLIENT.hex()}\n")
     for where in (f"file:{file}", "env:WALLET"):
         link = read(f"{BOTH}&key={where}", WALLET=CLIENT.hex())
-        assert link.key(Context(CLOCK, entropy, tmp_path)).public_hex == CLIENT.public_hex
+        assert link.key(BackendContext(CLOCK, entropy, tmp_path)).public_hex == CLIENT.public_hex
         assert CLIENT.hex() not in repr(link)
     with pytest.raises(KitestringError, match="not 64 hexadecimal digits") as caught:
-        read(f"{BOTH}&key=env:WALLET", WALLET=CLIENT.hex()[1:]).key(Context(CLOCK, entropy, tmp_path))
+        read(f"{BOTH}&key=env:WALLET", WALLET=CLIENT.hex()[1:]).key(BackendContext(CLOCK, entropy, tmp_path))
     assert CLIENT.hex()[1:] not in str(caught.value)
 
 
@@ -130,4 +130,4 @@ def test_what_cannot_be_a_wallet_is_refused_with_what_to_write(query: str, words
 def test_a_host_in_the_address_is_refused() -> None:
     url = BackendUrl.parse(f"clink://wallet.example?{BOTH}")
     with pytest.raises(KitestringError, match="the two codes of a wallet"):
-        read_link(url, Context(CLOCK, entropy, Path("/nowhere")))
+        read_link(url, BackendContext(CLOCK, entropy, Path("/nowhere")))

@@ -36,7 +36,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import DEBITS_WIRE, MANAGE_WIRE, OWNER_GRANT
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.node import PayOrder
 from kitestring.base.records import Message, Payment
@@ -69,7 +69,7 @@ Files = dict[str, bytes]
 Spoil = Callable[[Any], Any]
 
 
-def _note_of(event: Event) -> Iterator[Message]:
+def _note_of(event: FeedEvent) -> Iterator[Message]:
     yield Message("", NOTE, f"{event.number} {event.kind.value} {event.subject}".encode(), b"", event.at)
 
 

@@ -24,7 +24,7 @@ from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event, first_tag, verify_event
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
@@ -34,7 +34,7 @@ from tests.kit.app.terms import all_but
 #: Seconds for each single wait; a healthy machine needs less than two.
 PATIENCE_S = 60.0
 #: A relay that keeps no ephemeral event: who was not listening gets nothing.
-FORGETFUL = Limits(max_ephemeral_events=0)
+FORGETFUL = RelayLimits(max_ephemeral_events=0)
 GENEROUS = """
 [limits]
 requests_per_min = 1000000
@@ -46,7 +46,7 @@ all_open_invoices = 0
 
 
 @asynccontextmanager
-async def relay(limits: Limits | None = None) -> AsyncIterator[Relay]:
+async def relay(limits: RelayLimits | None = None) -> AsyncIterator[Relay]:
     async with Relay(None, clock=SystemClock(), entropy=os.urandom, limits=limits) as running:
         yield running
 

@@ -17,7 +17,7 @@ from kitestring.backend.clink.invoices import ReceiptPace
 from kitestring.backend.clink.link import ClinkWalletLink
 from kitestring.backend.clink.node import ClinkWallet
 from kitestring.backend.clink.orders import OrderPace
-from kitestring.backend.registry import Context
+from kitestring.backend.registry import BackendContext
 from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat, sat
 from kitestring.base.node import Backend
@@ -88,7 +88,7 @@ def open_wallet(
     link: ClinkWalletLink, directory: Path, *, clock: Clock | None = None, pace: OrderPace = PACE, waits: Waits = WAITS
 ) -> ClinkWallet:
     """Not open yet."""
-    context = Context(clock or SystemClock(), entropy, directory)
+    context = BackendContext(clock or SystemClock(), entropy, directory)
     return ClinkWallet(link, context, waits=waits, pace=pace, receipts=RECEIPTS)
 
 

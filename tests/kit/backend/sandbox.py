@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from kitestring.backend.registry import Context
+from kitestring.backend.registry import BackendContext
 from kitestring.backend.sandbox.file import OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox.node import SandboxNode
 from kitestring.backend.sandbox.world import World
@@ -15,7 +15,7 @@ from tests.kit.clock import WalkingClock
 def make(
     directory: Path, clock: WalkingClock, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = 20
 ) -> SandboxNode:
-    context = Context(clock, secrets.token_bytes, directory, clock.now_ms)
+    context = BackendContext(clock, secrets.token_bytes, directory, clock.now_ms)
     return SandboxNode(directory / "sandbox.db", context, opening_msat=opening_msat, latency_ms=latency_ms)
 
 

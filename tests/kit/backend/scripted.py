@@ -11,7 +11,7 @@ from kitestring.backend.nostr.abilities import NEEDED
 from kitestring.backend.nostr.history import Pace
 from kitestring.backend.nostr.link import WalletLink
 from kitestring.backend.nostr.node import NwcWallet
-from kitestring.backend.registry import Context
+from kitestring.backend.registry import BackendContext
 from kitestring.base.node import PayOrder
 from kitestring.nostr.event import Event
 from tests.kit.backend.sides import order
@@ -55,7 +55,7 @@ async def wallet(
     events = [info_event("pay_invoice get_info")] if stored is None else list(stored)
     async with hostile_relay(script({"get_info": INFO, **answers}), stored=events) as relay:
         link = WalletLink(nwc_uri(relay.url), encryption, is_literal)
-        backend = NwcWallet(link, Context(CLOCK, entropy, Path()), waits=WAITS, pace=pace)
+        backend = NwcWallet(link, BackendContext(CLOCK, entropy, Path()), waits=WAITS, pace=pace)
         await backend.open()
         try:
             yield backend, relay

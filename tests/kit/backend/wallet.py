@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from kitestring.backend.nostr.history import Pace
 from kitestring.backend.nostr.link import WalletLink
 from kitestring.backend.nostr.node import NwcWallet
-from kitestring.backend.registry import Context
+from kitestring.backend.registry import BackendContext
 from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError
@@ -67,7 +67,7 @@ ALBY_LACKS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def open_wallet(uri: NwcUri, directory: Path, waits: Waits = WAITS) -> NwcWallet:
-    context = Context(SystemClock(), entropy, directory)
+    context = BackendContext(SystemClock(), entropy, directory)
     return NwcWallet(WalletLink(uri, "auto", is_literal=False), context, waits=waits, pace=PACE)
 
 

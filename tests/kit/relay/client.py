@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from kitestring.nostr.event import Event, encode_event
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.server import Relay
 from kitestring.relay.vouched import VouchedKeys
 from tests.kit.chance import entropy
@@ -89,7 +89,7 @@ async def own_client(relay: Relay) -> AsyncIterator[Client]:
 
 
 def new_relay(
-    path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None,
+    path: Any = None, *, limits: RelayLimits | None = None, auth: bool = False, clock: Any = None,
     own: set[str] | None = None, known: set[str] | None = None,
 ) -> Relay:  # fmt: skip
     vouched = VouchedKeys(own or set(), known or set())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Account, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.store import Store
@@ -133,7 +133,7 @@ async def test_what_comes_late_for_it_is_booked_and_told_and_goes_back_to_the_ow
     await store.apply(ExpireInvoices((hash_of("i"),), NOW, NODE, NOW))
     await close(store)
     assert isinstance(await store.apply(credit("i", 700)), Credited)
-    (alarm,) = [one for one in await store.events(0, 100) if isinstance(one, Event) and one.kind is EventKind.ALARM]
+    (alarm,) = [one for one in await store.events(0, 100) if isinstance(one, FeedEvent) and one.kind is EventKind.ALARM]
     assert "money came for the account Alice, which is closed" in alarm.detail
     assert await store.apply(execute("on", move("on", "alice", "bob", 700))) == Denied(Reason.NOT_PERMITTED)
     assert await store.apply(execute("back", move("back", "alice", "owner", 700))) == Claimed()

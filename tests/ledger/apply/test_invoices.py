@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
@@ -150,7 +150,7 @@ async def test_the_cursor_moves_with_the_credit_and_also_with_old_news(store: St
     assert await store.node(NODE) == Node(NODE, 1, "sandbox", "regtest", b"3")
     await store.apply(ParkSettlement(NODE, hash_of("b"), b"4", "it is of 0 msat", NOW))
     await store.apply(ParkSettlement(NODE, hash_of("b"), b"", "", NOW))
-    assert [e.detail for e in await store.events(0, 99) if isinstance(e, Event) and e.kind == "alarm"] == [
+    assert [e.detail for e in await store.events(0, 99) if isinstance(e, FeedEvent) and e.kind == "alarm"] == [
         "it is of 0 msat"
     ]
     await store.apply(SaveNode(Node(NODE, 2, "lnd", "regtest")))
@@ -189,7 +189,7 @@ async def test_an_unpaid_invoice_of_a_stranger_leaves_no_event_and_one_that_is_p
     await store.apply(credit("paid"))
     await store.apply(ExpireInvoices((hash_of("i"), hash_of("o")), 0, NODE, NOW))
     assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
-    told = [(row.kind, row.subject) for row in await store.events(began_at, 10) if isinstance(row, Event)]
+    told = [(row.kind, row.subject) for row in await store.events(began_at, 10) if isinstance(row, FeedEvent)]
     assert told == [(EventKind.RECEIVED, "inv-paid"), (EventKind.EXPIRED, "inv-i")]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
 from kitestring.base.records import Generation, NodeView, Stop, StopCause
@@ -108,7 +108,7 @@ async def test_each_cause_stops_and_allows_for_itself_and_the_first_is_the_one_t
     await store.apply(SetSpending(False, "once more", NOW + 4, StopCause.LEDGER))
     assert await store.alarms(0, 10) == []  # nothing is wrong any more
     *_, last = await store.events(0, 10)
-    assert isinstance(last, Event)
+    assert isinstance(last, FeedEvent)
     assert (last.kind, last.detail) == (EventKind.ALLOWED, "spending is allowed again: the owner is sure")
 
 

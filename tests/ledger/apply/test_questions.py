@@ -11,7 +11,7 @@ import pytest
 from kitestring.base.approvals import REFUSED_S, Approval, ApprovalKind, ApprovalState
 from kitestring.base.commands import Connect, freeze
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message
 from kitestring.base.store import Store
@@ -37,7 +37,9 @@ def question(name: str, *methods: str, caller: str = KEY) -> Approval:
 
 async def told(store: Store) -> list[tuple[EventKind, str, str]]:
     rows = await store.events(0, 99)
-    return [(row.kind, row.subject, row.detail) for row in rows if isinstance(row, Event) and row.subject[:1] == "q"]
+    return [
+        (row.kind, row.subject, row.detail) for row in rows if isinstance(row, FeedEvent) and row.subject[:1] == "q"
+    ]
 
 
 async def test_a_question_is_stored_once_per_key_and_told(store: Store) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.store import Store
 from kitestring.base.transactions.owner import SaveOffer
@@ -21,11 +21,11 @@ WAYS: dict[str, tuple[Any, ...]] = {
 }
 
 
-async def told(store: Store, way: str, zap: str) -> list[Event]:
+async def told(store: Store, way: str, zap: str) -> list[FeedEvent]:
     """What becomes true of the invoice as it is settled."""
     await store.apply(execute("o", SaveOffer(TEA)))
     await store.apply(record_invoice("i", replace(invoice("i", grant_id="", offer_id="tea"), zap=zap)))
-    events: list[Event] = []
+    events: list[FeedEvent] = []
     store.subscribe(lambda news: events.extend(event for event in news.events if event.subject == "inv-i"))
     for step in WAYS[way]:
         await store.apply(step)

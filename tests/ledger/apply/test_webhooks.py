@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant, Offer, OfferState, Webhook
 from kitestring.base.store import Store
 from kitestring.base.transactions.answers import Claimed, Denied, Done, More
@@ -258,7 +258,7 @@ async def test_only_so_many_failures_are_kept_beyond_their_events(
 async def test_a_delivery_names_the_event_that_tells_the_settlement(store: Store) -> None:
     await write(store, "o", offer())
     await ask(store, "i")
-    events: list[Event] = []
+    events: list[FeedEvent] = []
     store.subscribe(lambda news: events.extend(news.events))
     await store.apply(credit("i"))
     (received,) = [event for event in events if event.kind is EventKind.RECEIVED]

@@ -88,7 +88,7 @@ class Debiting(Host):
         program. Raises KitestringError, UNKNOWN_TARGET when its pointer was deleted.
         """
         core = self._running
-        with await core.feed.view(kinds=_ENDS) as news:  # open before the first look: no end falls between the two
+        with await core.feed.reader(kinds=_ENDS) as news:  # open before the first look: no end falls between the two
             while True:
                 end = await self._end_of(session)
                 over_in_s = session.expires_at + LATE_CLAIM_S - core.clock.now()

@@ -16,7 +16,7 @@ import msgspec
 from kitestring.app.owner.params import of_others
 from kitestring.app.service.core import Core
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Invoice, Payment
 from kitestring.base.store import Reads, Scope
@@ -63,9 +63,9 @@ class ServiceEvents:
         self._core: Final = core
         self._kinds: Final = kinds
         self._since: Final = since
-        self._view: Consumer | None = None
-        self._reading: asyncio.Task[list[Event | Missed]] | None = None
-        self._rows: Final[deque[Event | Missed]] = deque()
+        self._reader: Consumer | None = None
+        self._reading: asyncio.Task[list[FeedEvent | Missed]] | None = None
+        self._rows: Final[deque[FeedEvent | Missed]] = deque()
         self.is_closed = False
 
     def __aiter__(self) -> Self:
@@ -73,8 +73,8 @@ class ServiceEvents:
 
     async def __anext__(self) -> ServiceEvent:
         """The next event; waits for it. Raises KitestringError(INTERNAL) when the ledger cannot be read."""
-        if self._view is None and not self.is_closed:
-            self._view = await self._core.feed.view(self._since, self._kinds)
+        if self._reader is None and not self.is_closed:
+            self._reader = await self._core.feed.reader(self._since, self._kinds)
         while not self._rows:
             await self._read()
         told = await _shown(self._core.store, self._rows[0])
@@ -83,10 +83,10 @@ class ServiceEvents:
 
     async def _read(self) -> None:
         """Read on. Whoever waits may be cancelled, and ask again: what was read by then is not lost."""
-        if self._view is None or self.is_closed:
+        if self._reader is None or self.is_closed:
             raise StopAsyncIteration
         if self._reading is None:
-            self._reading = asyncio.create_task(self._view.read())
+            self._reading = asyncio.create_task(self._reader.read())
         await asyncio.wait({self._reading})
         if self.is_closed:
             raise StopAsyncIteration
@@ -100,8 +100,8 @@ class ServiceEvents:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        if self._view is not None:
-            self._view.close()
+        if self._reader is not None:
+            self._reader.close()
 
 
 PaidCallback = Callable[[Transaction], Any]
@@ -114,7 +114,7 @@ async def tell_paid(core: Core, callbacks: Sequence[PaidCallback]) -> None:
     if await core.store.position(CONSUMER) is None:
         await core.store.apply(Tell(CONSUMER, await core.store.last_event(), core.clock.now()))
     with await core.feed.consumer(CONSUMER, {EventKind.RECEIVED}) as news:
-        rows, told = deque[Event | Missed](), 0
+        rows, told = deque[FeedEvent | Missed](), 0
         while True:
             try:
                 if not rows:
@@ -130,7 +130,7 @@ async def tell_paid(core: Core, callbacks: Sequence[PaidCallback]) -> None:
                 await core.clock.sleep(AGAIN_S)
 
 
-async def _tell(store: Reads, row: Event | Missed, callbacks: Sequence[PaidCallback]) -> None:
+async def _tell(store: Reads, row: FeedEvent | Missed, callbacks: Sequence[PaidCallback]) -> None:
     if isinstance(row, Missed):
         log.warning("%d events were forgotten before they were told to on_paid", row.count)
         return
@@ -152,7 +152,7 @@ async def _call(callback: PaidCallback, paid: Transaction) -> None:
         await asyncio.to_thread(callback, paid)
 
 
-async def _shown(store: Reads, row: Event | Missed) -> ServiceEvent:
+async def _shown(store: Reads, row: FeedEvent | Missed) -> ServiceEvent:
     if isinstance(row, Missed):
         return ServiceEvent(row.number, "missed", 0, detail=f"{row.count} events were forgotten before they were told")
     found, names = await _transaction(store, row), await store.renamed_accounts()
@@ -162,7 +162,7 @@ async def _shown(store: Reads, row: Event | Missed) -> ServiceEvent:
     )  # fmt: skip
 
 
-async def _transaction(store: Reads, event: Event) -> Transaction | None:
+async def _transaction(store: Reads, event: FeedEvent) -> Transaction | None:
     about: Invoice | Payment | None = None
     if event.kind in _INCOMING:
         about = await store.invoice(event.subject)

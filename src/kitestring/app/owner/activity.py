@@ -19,7 +19,7 @@ from kitestring.app.service.activity_words import sentence
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.commands import OWNER_WIRE
 from kitestring.base.errors import TABLE, KitestringError, Reason
-from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.base.ports import Clock
@@ -112,9 +112,9 @@ class ActivityReaders:
                 f"{position(after)} is ahead of this service, which is at {position(last)}: another ledger was put in "
                 "its place; leave --since out to begin now",
             )
-        view = await self._feed.view(last if after is None else after, NAMES)
+        reader = await self._feed.reader(last if after is None else after, NAMES)
         self._readers += 1
-        return ActivityReader(self._store, view, self._activity, self._clock, self._gone)
+        return ActivityReader(self._store, reader, self._activity, self._clock, self._gone)
 
     def _gone(self) -> None:
         self._readers -= 1
@@ -123,12 +123,12 @@ class ActivityReaders:
 class ActivityReader:
     """Reads one after the other. Use it as a context."""
 
-    def __init__(self, store: Reads, view: Consumer, activity: Activity, clock: Clock, gone: Any) -> None:
-        self._store, self._view, self._clock, self._gone = store, view, clock, gone
-        self._rows: Final[asyncio.Queue[Event | Missed | Unkept]] = asyncio.Queue(MAX_WAITING)
-        self._told = view.position
+    def __init__(self, store: Reads, reader: Consumer, activity: Activity, clock: Clock, gone: Any) -> None:
+        self._store, self._reader, self._clock, self._gone = store, reader, clock, gone
+        self._rows: Final[asyncio.Queue[FeedEvent | Missed | Unkept]] = asyncio.Queue(MAX_WAITING)
+        self._told = reader.position
         self._left_out = 0
-        self._in_hand: Event | Missed | Unkept | None = None
+        self._in_hand: FeedEvent | Missed | Unkept | None = None
         self._lines: Final = Seldom(log, clock)
         self._hearing = activity.heard_by(self._hear)
 
@@ -147,7 +147,7 @@ class ActivityReader:
     ) -> None:
         self._hearing.__exit__(None, None, None)
         self._pump.cancel()
-        self._view.close()
+        self._reader.close()
         self._gone()
 
     def _hear(self, one: Unkept) -> None:
@@ -159,7 +159,7 @@ class ActivityReader:
     async def _read(self) -> None:
         while True:
             try:
-                for row in await self._view.read():
+                for row in await self._reader.read():
                     await self._rows.put(row)
             except KitestringError as failure:
                 self._lines.warning("the feed cannot be read: %s", failure.message)
@@ -179,15 +179,15 @@ class ActivityReader:
         row = self._in_hand
         told = await self._in_full(row)
         self._in_hand = None  # whoever was cancelled before gets it once more
-        if isinstance(row, Event | Missed):
+        if isinstance(row, FeedEvent | Missed):
             self._told = row.number
         return self._whole(told)
 
     def is_behind(self, number: int) -> bool:
         """Whether there is something to tell, up to the event of that number."""
-        return self._view.position < number or self._in_hand is not None or not self._rows.empty()
+        return self._reader.position < number or self._in_hand is not None or not self._rows.empty()
 
-    async def _in_full(self, row: Event | Missed | Unkept) -> HappeningRow:
+    async def _in_full(self, row: FeedEvent | Missed | Unkept) -> HappeningRow:
         """The row, however often the ledger cannot be read."""
         while True:
             try:
@@ -201,9 +201,9 @@ class ActivityReader:
 
     # ------------------------------------------------------------ in full
 
-    async def _shown(self, row: Event | Missed | Unkept) -> HappeningRow:
+    async def _shown(self, row: FeedEvent | Missed | Unkept) -> HappeningRow:
         match row:
-            case Event():
+            case FeedEvent():
                 return await self._event(row)
             case Missed():
                 return {"event": "missed", "count": row.count}
@@ -222,7 +222,7 @@ class ActivityReader:
                     **await self._whose(row.grant_id, row.offer_id),
                 }  # fmt: skip
 
-    async def _event(self, event: Event) -> HappeningRow:
+    async def _event(self, event: FeedEvent) -> HappeningRow:
         told: HappeningRow = {"event": NAMES[event.kind], "happened_at": event.at, "account": event.account_id or None}
         if event.kind in _OF_PAYMENTS:
             payment = await self._store.payment(event.subject)
@@ -235,7 +235,7 @@ class ActivityReader:
         whose = await self._whose(event.grant_id)
         return {**told, **whose, "detail": event.detail or None}
 
-    async def _payment(self, event: Event, payment: Payment) -> HappeningRow:
+    async def _payment(self, event: FeedEvent, payment: Payment) -> HappeningRow:
         is_paid = event.kind is EventKind.SETTLED
         reason = Reason.PAYMENT_FAILED if event.kind is EventKind.FAILED else None
         return {
@@ -249,7 +249,7 @@ class ActivityReader:
             **await self._whose(payment.grant_id),
         }  # fmt: skip
 
-    async def _invoice(self, event: Event, invoice: Invoice) -> HappeningRow:
+    async def _invoice(self, event: FeedEvent, invoice: Invoice) -> HappeningRow:
         amount = invoice.received_msat if event.kind is EventKind.RECEIVED else None
         amount = invoice.amount_msat if amount is None else amount
         is_more = event.detail if event.kind is EventKind.RECEIVED else ""
@@ -265,7 +265,7 @@ class ActivityReader:
             **await self._whose(invoice.grant_id, invoice.offer_id),
         }  # fmt: skip
 
-    async def _question(self, event: Event) -> HappeningRow:
+    async def _question(self, event: FeedEvent) -> HappeningRow:
         asked = await self._store.approval(event.subject)
         if asked is None:
             return {"approval_id": event.subject, "detail": event.detail}
@@ -295,7 +295,7 @@ def _of_grant(grant: Grant | None) -> HappeningRow:
     return {"connection": grant.name, "connection_id": grant.grant_id, "wire": grant.wire}
 
 
-def _foreign(event: Event) -> HappeningRow:
+def _foreign(event: FeedEvent) -> HappeningRow:
     """Money that came for none of our invoices."""
     return {
         "event": "surplus_received", "type": "incoming", "state": "settled", "payment_hash": event.subject,

@@ -15,7 +15,7 @@ from kitestring.app.owner.params import of_others
 from kitestring.app.owner.results import node as results
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval
-from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.money import MAX_WHOLE
 
 #: Rows in one answer.
@@ -49,11 +49,11 @@ async def events(desk: Reading, params: EventsParams, _call: Call) -> Result:
     return {
         "last": last,
         "missed": missed,
-        "events": [await _shown(desk, row) for row in rows if isinstance(row, Event)],
+        "events": [await _shown(desk, row) for row in rows if isinstance(row, FeedEvent)],
     }
 
 
-async def _shown(desk: Reading, event: Event) -> dict[str, object]:
+async def _shown(desk: Reading, event: FeedEvent) -> dict[str, object]:
     asked = await desk.store.approval(event.subject) if event.kind in _OF_QUESTIONS else None
     return {
         "number": event.number,
@@ -67,7 +67,7 @@ async def _shown(desk: Reading, event: Event) -> dict[str, object]:
     }
 
 
-async def _sentence(desk: Reading, event: Event, asked: Approval) -> str:
+async def _sentence(desk: Reading, event: FeedEvent, asked: Approval) -> str:
     """Say what was asked, and how it ended."""
     pointer = await desk.store.grant(asked.target)
     words = what_is_asked(asked, asked.target if pointer is None else pointer.name)

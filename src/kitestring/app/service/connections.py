@@ -21,8 +21,7 @@ from kitestring.app.service.seldom import Seldom
 from kitestring.app.service.signers import Signers
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import GRANT_CHANGES
-from kitestring.base.events import Event as FeedEvent
+from kitestring.base.events import GRANT_CHANGES, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
@@ -155,7 +154,7 @@ class Connections:
 
     async def follow(self, feed: Feed) -> None:
         """Serve every grant as it changes, whoever has changed it, forever; begun anew it goes on where it was."""
-        with await feed.view(self._followed, GRANT_CHANGES) as changes:
+        with await feed.reader(self._followed, GRANT_CHANGES) as changes:
             while True:
                 for row in await changes.read():
                     if isinstance(row, FeedEvent):

@@ -17,7 +17,7 @@ from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.app.service.seldom import Seldom
 from kitestring.app.service.zap_carrier import zapped
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
+from kitestring.base.events import GRANT_CHANGES, EventKind, FeedEvent, Missed
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.records import LOG, Message
@@ -39,7 +39,7 @@ class Notice:
     """Events of ``kinds`` make the messages that ``make`` gives, often none."""
 
     kinds: frozenset[EventKind]
-    make: Callable[[Event], Iterator[Message]]
+    make: Callable[[FeedEvent], Iterator[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +48,23 @@ class GrantNotice:
     (Unix seconds)."""
 
     kinds: frozenset[EventKind]
-    make: Callable[[Event, Grant, int], Iterator[Message]]
+    make: Callable[[FeedEvent, Grant, int], Iterator[Message]]
 
 
 Notices = tuple[Notice | GrantNotice, ...]
 
 
-def announcement(event: Event) -> Iterator[Message]:
+def announcement(event: FeedEvent) -> Iterator[Message]:
     """Tell the relays what a connection may do now; that is looked up when the message is sent."""
     yield Message("", ANNOUNCEMENT, b"", b"", event.at, event.subject.encode())
 
 
-def alarm(event: Event) -> Iterator[Message]:
+def alarm(event: FeedEvent) -> Iterator[Message]:
     """Tell the operator, in the log."""
     yield Message("", LOG, event.detail.encode(), b"", event.at)
 
 
-def good_news(event: Event) -> Iterator[Message]:
+def good_news(event: FeedEvent) -> Iterator[Message]:
     """Tell the operator, in the log, what is well again."""
     yield Message("", LOG, event.detail.encode(), b"", event.at, GOOD_NEWS)
 
@@ -86,7 +86,7 @@ class _Grants:
         self._store: Final = store
         self._known: Final[dict[str, Grant | None]] = {}
 
-    def heed(self, rows: Iterable[Event | Missed]) -> None:
+    def heed(self, rows: Iterable[FeedEvent | Missed]) -> None:
         """Forget what has changed; all, where changes were missed."""
         for row in rows:
             if isinstance(row, Missed):
@@ -95,7 +95,7 @@ class _Grants:
             elif row.kind in GRANT_CHANGES:
                 self._known.pop(row.subject, None)
 
-    def may_be_told(self, notice: GrantNotice, event: Event, now: int) -> bool:
+    def may_be_told(self, notice: GrantNotice, event: FeedEvent, now: int) -> bool:
         """Whether the event makes a message. One of a grant that has to be looked up may."""
         if event.grant_id not in self._known:
             return bool(event.grant_id)
@@ -117,7 +117,7 @@ async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices =
     of_kind = {kind: tuple(notice for notice in notices if kind in notice.kinds) for kind in kinds}
     lines, grants = Seldom(log, clock), _Grants(store)
 
-    def concerns(event: Event) -> bool:
+    def concerns(event: FeedEvent) -> bool:
         """Whether it may make a message, or changes what others make. That of most payments makes none."""
         now = clock.now()
         return event.kind in GRANT_CHANGES or any(
@@ -125,7 +125,7 @@ async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices =
         )
 
     with await feed.consumer(CONSUMER, kinds, concerns) as consumer:
-        rows: list[Event | Missed] = []
+        rows: list[FeedEvent | Missed] = []
         while True:
             try:
                 if not rows:
@@ -150,7 +150,7 @@ async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines
             await clock.sleep(AGAIN_S)
 
 
-async def _made(row: Event | Missed, notices: Notices, grants: _Grants, now: int) -> AsyncIterator[Message]:
+async def _made(row: FeedEvent | Missed, notices: Notices, grants: _Grants, now: int) -> AsyncIterator[Message]:
     """The messages of one event. Raises KitestringError where the ledger cannot be read."""
     if isinstance(row, Missed):
         return

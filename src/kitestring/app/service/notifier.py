@@ -22,7 +22,7 @@ from kitestring.app.service.receptions import OnReception, Reception, reception_
 from kitestring.app.service.seldom import Seldom
 from kitestring.app.service.wires import Wires
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.ports import Clock, Encoded
@@ -46,7 +46,7 @@ MAX_WAITING: Final = 1_000
 MAX_SENT: Final = 256
 
 
-def notification(event: Event, grant: Grant, now: int) -> Iterator[Message]:
+def notification(event: FeedEvent, grant: Grant, now: int) -> Iterator[Message]:
     """The message for the connection ``grant`` about an event of its own, if it may be told: at most one for each
     type and payment, because each becomes true once."""
     is_more = event.kind is EventKind.RECEIVED and event.detail  # a second payment of an invoice, or of none of ours

@@ -14,7 +14,7 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.relay.address import relay_url
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import RelayLimits
 from kitestring.relay.vouched import VouchedKeys
 
 log = logging.getLogger("kitestring")
@@ -58,7 +58,7 @@ async def own_relay(
     from kitestring.relay.server import Relay  # noqa: PLC0415 - most commands only ask for the URL
 
     path = None if home is None else home.relay_db
-    limits = Limits() if vouched is None else Limits.beside_service()
+    limits = RelayLimits() if vouched is None else RelayLimits.beside_service()
     if settings.kinds:
         limits = replace(limits, kinds=frozenset(settings.kinds))
     relay = Relay(path, clock=clock, entropy=os.urandom, limits=limits, auth=settings.auth, vouched=vouched)

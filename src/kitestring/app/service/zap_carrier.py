@@ -14,7 +14,7 @@ from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import CodecError, KitestringError
-from kitestring.base.events import Event as FeedEvent
+from kitestring.base.events import FeedEvent
 from kitestring.base.records import Invoice, Message
 from kitestring.transport.guard import normalise
 from kitestring.wire.zaps import zap_receipt

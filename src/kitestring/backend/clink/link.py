@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 from kitestring.backend.nostr.link import read_secret
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_SATS, Msat, sat
 from kitestring.client.debits import requestor_key
@@ -46,7 +46,7 @@ class ClinkWalletLink:
         parts = (self.noffer.pubkey, self.noffer.offer, self.ndebit.pubkey, self.ndebit.pointer or "")
         return sha256("\0".join((SCHEME, *parts)).encode()).hexdigest()
 
-    def key(self, context: Context) -> SecretKey:
+    def key(self, context: BackendContext) -> SecretKey:
         """The key that the wallet knows us by. Raises KitestringError where its file cannot be used."""
         if not self.secret:
             return requestor_key(requestor_seed(context.data_dir, context.entropy), self.ndebit.pubkey)
@@ -58,7 +58,7 @@ class ClinkWalletLink:
             ) from None
 
 
-def read_link(url: BackendUrl, context: Context) -> ClinkWalletLink:
+def read_link(url: BackendUrl, context: BackendContext) -> ClinkWalletLink:
     """Raises KitestringError with what to write instead; it never shows the key."""
     if url.scheme != SCHEME or url.host or url.path.strip("/"):
         raise _refused(f"write {_FORM}, the two codes of a wallet")

@@ -23,7 +23,7 @@ from kitestring.backend.clink.link import ClinkWalletLink, read_link
 from kitestring.backend.clink.orders import DEFAULT_PACE as ORDER_PACE
 from kitestring.backend.clink.orders import OrderPace, WalletOrders
 from kitestring.backend.nostr.connection import WalletAnswerError
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.backend.unfit_invoices import unfit_invoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
@@ -65,7 +65,7 @@ WAITS: Final = Waits()
 _NO_LIST: Final = "a CLINK wallet shows no list of what it has paid and received, so nothing can be compared with it"
 
 
-def from_url(url: BackendUrl, context: Context) -> Backend:
+def from_url(url: BackendUrl, context: BackendContext) -> Backend:
     """Reads the codes. Raises KitestringError."""
     return ClinkWallet(read_link(url, context), context)
 
@@ -77,7 +77,7 @@ class ClinkWallet:
     capabilities: Capabilities = CAPABILITIES
 
     def __init__(
-        self, link: ClinkWalletLink, context: Context, *, waits: Waits = WAITS, pace: OrderPace = ORDER_PACE,
+        self, link: ClinkWalletLink, context: BackendContext, *, waits: Waits = WAITS, pace: OrderPace = ORDER_PACE,
         receipts: ReceiptPace = RECEIPT_PACE,
     ) -> None:  # fmt: skip
         self.node_id = link.wallet_id
@@ -221,7 +221,7 @@ class _Open:
     """All that there is between :meth:`ClinkWallet.open` and :meth:`ClinkWallet.close`."""
 
     def __init__(
-        self, link: ClinkWalletLink, context: Context, net: Net, pace: OrderPace, receipts: ReceiptPace
+        self, link: ClinkWalletLink, context: BackendContext, net: Net, pace: OrderPace, receipts: ReceiptPace
     ) -> None:
         self.key: Final[SecretKey] = link.key(context)
         self.book: Final = WalletBook(context.data_dir, link.wallet_id)

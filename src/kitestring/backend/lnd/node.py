@@ -31,7 +31,7 @@ from kitestring.backend.lnd.macaroon import Macaroon, judge, may_hold, may_sign,
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
 from kitestring.backend.lnd.routes import route_fee
 from kitestring.backend.lnd.settlements import settlements
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.node import (
@@ -92,7 +92,7 @@ _CAPABILITIES: Final = Capabilities(
 )
 
 
-def from_url(url: BackendUrl, context: Context) -> Backend:
+def from_url(url: BackendUrl, context: BackendContext) -> Backend:
     """Reads the certificate and the macaroon. Raises KitestringError when one of them is missing or invalid."""
     if url.scheme != "lnd+https" or not url.host:
         raise KitestringError(Reason.UNSUPPORTED, "write lnd+https://host:port?cert=PATH&macaroon=PATH")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from kitestring.backend.nostr.link import WalletLink
-from kitestring.backend.registry import Context
+from kitestring.backend.registry import BackendContext
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import NodeUnreachableError
 from kitestring.client.net import Net, Waits
@@ -25,7 +25,7 @@ class WalletAnswerError(Exception):
 class WalletLine:
     """Over the relays of a link. Raises NodeUnreachableError while it is not open."""
 
-    def __init__(self, link: WalletLink, context: Context, waits: Waits) -> None:
+    def __init__(self, link: WalletLink, context: BackendContext, waits: Waits) -> None:
         self._link: Final = link
         self._net: Final = Net(context.clock, context.entropy, context.proxies, waits)
         self._client: NwcClient | None = None

@@ -20,7 +20,7 @@ from kitestring.backend.nostr.connection import WalletAnswerError, WalletLine
 from kitestring.backend.nostr.history import DEFAULT_PACE, MAX_LISTED, Pace, Settlements, rows
 from kitestring.backend.nostr.link import WalletLink, read_link
 from kitestring.backend.nostr.news import InvoiceNews
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.backend.unfit_invoices import unfit_invoice
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11, Keysend
@@ -96,7 +96,7 @@ _INVOICE_STATES: Final = {
 }
 
 
-def from_url(url: BackendUrl, context: Context) -> Backend:
+def from_url(url: BackendUrl, context: BackendContext) -> Backend:
     """Reads the link. Raises KitestringError."""
     return NwcWallet(read_link(url, context.environment), context)
 
@@ -105,7 +105,9 @@ class NwcWallet:
     """One connection to a wallet. Raises NodeUnreachableError, WalletAnswerError, TimeoutError, except where
     :meth:`pay` says."""
 
-    def __init__(self, link: WalletLink, context: Context, *, waits: Waits = WAITS, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(
+        self, link: WalletLink, context: BackendContext, *, waits: Waits = WAITS, pace: Pace = DEFAULT_PACE
+    ) -> None:
         self.capabilities: Capabilities = CAPABILITIES
         self.node_id = link.uri.service_pubkey
         self._link: Final = link

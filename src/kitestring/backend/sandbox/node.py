@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.registry import BackendContext, BackendUrl
 from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, advance, moment_ms, open_file
 from kitestring.backend.sandbox.incoming import (
     CLTV_DELTA,
@@ -105,7 +105,7 @@ def place_of(url: BackendUrl, data_dir: Path) -> WorldPlace:
     return WorldPlace(path, Msat(opening_msat), latency_ms)
 
 
-def from_url(url: BackendUrl, context: Context) -> Backend:
+def from_url(url: BackendUrl, context: BackendContext) -> Backend:
     """``sandbox://`` (``sandbox.db`` in the data directory) or ``sandbox:///path.db``, with ``?balance_sat=`` for a new
     file and ``?latency_ms=`` of a payment. Raises KitestringError."""
     place = place_of(url, context.data_dir)
@@ -119,7 +119,12 @@ class SandboxNode:
     capabilities: Capabilities = _CAPABILITIES
 
     def __init__(
-        self, path: Path, context: Context, *, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = LATENCY_MS
+        self,
+        path: Path,
+        context: BackendContext,
+        *,
+        opening_msat: Msat = OPENING_BALANCE_MSAT,
+        latency_ms: int = LATENCY_MS,
     ) -> None:
         self.path: Final = path
         self._clock: Final = context.clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kitestring.base.events import MAX_ALARMS, MAX_EVENTS, MAX_NOTICES, Event
+from kitestring.base.events import MAX_ALARMS, MAX_EVENTS, MAX_NOTICES, FeedEvent
 from kitestring.base.records import Message, Outgoing
 from kitestring.base.transactions.answers import Done, More, Tx
 from kitestring.base.webhooks import WebhookDelivery
@@ -71,5 +71,5 @@ class Committed(msgspec.Struct, frozen=True):
     have something to be told now."""
 
     outgoing: tuple[Outgoing, ...]
-    events: tuple[Event, ...]
+    events: tuple[FeedEvent, ...]
     webhooks: tuple[str, ...] = ()

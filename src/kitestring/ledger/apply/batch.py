@@ -15,7 +15,7 @@ from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event, EventKind
+from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.records import CONTROL_WIRE, REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions.answers import Finished, Running
 from kitestring.ledger.apply.counts import Counts
@@ -134,7 +134,7 @@ class Batch:
         self.counts = Counts(connection, service)
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
-        self.events: list[Event] = []
+        self.events: list[FeedEvent] = []
         self.webhooks: dict[str, None] = {}  # offers, in their order
 
     def flush(self) -> None:
@@ -271,7 +271,7 @@ class Batch:
         self.sums.last_event += 1
         number = self.sums.last_event
         self.execute(_TELL, (self.service, number, now, kind.value, subject, grant_id, account_id, detail))
-        self.events.append(Event(number, now, kind, subject, grant_id, account_id, detail))
+        self.events.append(FeedEvent(number, now, kind, subject, grant_id, account_id, detail))
 
     # ------------------------------------------------------------ money
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from kitestring.base.events import Event, Missed
+from kitestring.base.events import FeedEvent, Missed
 from kitestring.ledger import rows
 from kitestring.ledger.apply.feed import OUTBOX
 from kitestring.ledger.sqlite.reads.statements import Statements
@@ -16,8 +16,8 @@ class FeedReads(Statements):
     async def sent_position(self) -> int:
         return await self.position(OUTBOX) or 0
 
-    async def events(self, after: int, limit: int) -> list[Event | Missed]:
-        found: list[Event | Missed] = [
+    async def events(self, after: int, limit: int) -> list[FeedEvent | Missed]:
+        found: list[FeedEvent | Missed] = [
             rows.read_event(row)
             for row in self._all(
                 f"SELECT {rows.EVENT} FROM events WHERE service = ? AND event > ? ORDER BY event LIMIT ?", after, limit
@@ -27,7 +27,7 @@ class FeedReads(Statements):
         missed = oldest - after - 1
         return [Missed(oldest - 1, missed), *found] if missed > 0 else found
 
-    async def alarms(self, since: int, limit: int) -> list[Event]:
+    async def alarms(self, since: int, limit: int) -> list[FeedEvent]:
         found = self._all(
             f"SELECT {rows.EVENT} FROM {rows.ALARMS} AND at >= ? ORDER BY event DESC LIMIT ?",
             since,
