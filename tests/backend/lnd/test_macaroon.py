@@ -93,7 +93,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     for where, words in (
         ("", "lacks macaroon=PATH or macaroon=env:NAME"),
         ("env:LND", "macaroon=env:LND leads to no macaroon: LND is not set here"),
-        (f"{tmp_path}/m", f"the macaroon {tmp_path}/m cannot be read: No such file"),
+        (f"{tmp_path}/m", f"the macaroon {tmp_path}/m cannot be read: no such file"),
     ):
         with pytest.raises(KitestringError, match=words):
             read_macaroon(where, {"OTHER": SMALLEST.hex()})
