@@ -24,7 +24,7 @@ def test_sync(wallet_uri, sandbox):
 
 async def test_async(service, wallet, sandbox):
     async with wallet:
-        assert (await wallet.budget()).total == 10_000_000
+        assert (await wallet.budget()).limit == 10_000_000
         bill = await sandbox.invoice(None)
         assert service.sandbox is sandbox
         assert bill.state == "unpaid"
