@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: Seconds for one step; installing fetches a handful of packages.
 PATIENCE_S = 120
-#: Imports that lead nowhere without the extra `tor`, and outside of a type checker.
-ABSENT = ["_typeshed", "aiohttp_socks"]
+#: Imports that lead nowhere without the extras `tor` and `testing`, and outside of a type checker.
+ABSENT = ["_typeshed", "aiohttp_socks", "pytest"]
 #: Told by a Python that has the wheel: where it is, and which of its imports, early or late, lead nowhere.
 LOOK = """
 import ast, importlib.metadata, importlib.util, json, pathlib, kitestring
