@@ -14,14 +14,14 @@ from typing import Final
 MAX_LINE_CHARS: Final = 200
 
 #: Controls, and the separators of lines and paragraphs.
-_CONTROLS: Final = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)))
+_CONTROLS: Final = "\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029"
 #: Marks of direction, overrides, isolates, deprecated formats, notes between lines, byte-order marks, half surrogates.
 _TRICKS: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ufeff\ud800-\udfff"
-_control: Final = re.compile(f"[{re.escape(_CONTROLS)}]+")
+_control: Final = re.compile(f"[{_CONTROLS}]+")
 _trick: Final = re.compile(f"[{_TRICKS}]+")
-_unsafe: Final = re.compile(f"[{re.escape(_CONTROLS)}{_TRICKS}]")
+_unsafe: Final = re.compile(f"[{_CONTROLS}{_TRICKS}]")
 #: Beside those, in what people tell apart by looking: soft hyphen, joiners of words, other white space than a blank.
-_unseen: Final = re.compile(f"[{re.escape(_CONTROLS)}{_TRICKS}\xad\u180e\u200b\u2060-\u2064]|[^\\S ]")
+_unseen: Final = re.compile(f"[{_CONTROLS}{_TRICKS}\xad\u180e\u200b\u2060-\u2064]|[^\\S ]")
 
 
 def clean(text: str, max_chars: int) -> str:
