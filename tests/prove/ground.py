@@ -80,6 +80,11 @@ def word(answer: object) -> str:
     return answer.reason.value if isinstance(answer, Denied) else type(answer).__name__
 
 
+def agree(said: str, expected: str, about: object) -> None:
+    """Raise AssertionError with both words, where the ledger does not say what the model does."""
+    assert said == expected, f"the ledger says {said}, the model {expected}: {about}"
+
+
 class Ground(RuleBasedStateMachine):
     """``hazards`` are those that are played; ``done`` counts the transactions of this process, ``reached`` how often
     they led to each state of interest. ``there`` is the node that the service stands on."""
@@ -142,7 +147,7 @@ class Ground(RuleBasedStateMachine):
     def command(self, *writes: Write) -> str:
         """The same, and the model says so too."""
         said = self.execute(*writes)
-        assert said == self.model.command(f"command{self.count}", self.now, writes), writes
+        agree(said, self.model.command(f"command{self.count}", self.now, writes), writes)
         return said
 
     def number(self) -> int:

@@ -81,12 +81,16 @@ class Model(Books):
             return "Stale"
         if made is not None and made.state == "settled" and not paid.internal:
             return "invoice_taken"
-        return self._not_now(paid, tx) or self._over_budget(tx.charges)
+        return self._not_now(paid, tx)
 
     def _not_now(self, paid: Paid, tx: ClaimPayment) -> str | None:
-        """The refusal to a payment that nothing is known of yet."""
+        """The refusal to a payment that nothing is known of yet: by the budgets before the balance, so that no app
+        learns more of the account than what its budget lets it spend."""
         if not self.has_place(paid.node, paid.grant, tx.share):
             return "rate_limited"
+        over = self._over_budget(tx.charges)
+        if over is not None:
+            return over
         if paid.account in self.overdrawn or paid.held > self.available(paid.account):
             return "insufficient_funds"
         return None
