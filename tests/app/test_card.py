@@ -14,6 +14,8 @@ from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
+from kitestring.base.records import StopCause
+from kitestring.base.transactions.service import SetSpending
 from tests.kit.app.desk import RELAY, Office
 from tests.kit.clock import EPOCH
 
@@ -71,6 +73,12 @@ async def test_a_card_keeps_its_codes_whatever_else_is_made_in_the_same_second_o
     card, shown = await start(office), await office.run("card")
     assert None not in {card.noffer, card.ndebit}
     assert (shown["noffer"], shown["ndebit"]) == (card.noffer, card.ndebit) != (first.noffer, first.ndebit)
+
+
+async def test_a_service_that_spends_nothing_says_so_on_its_card(office: Office) -> None:
+    assert (await start(office)).stops == ()
+    await office.store.apply(SetSpending(True, "a doubt", office.desk.clock.now(), StopCause.LEDGER))
+    assert [(stop.cause, stop.why) for stop in (await start(office)).stops] == [(StopCause.LEDGER, "a doubt")]
 
 
 async def test_the_first_link_is_shown_with_the_words_of_a_relay_that_refuses_it(office: Office) -> None:

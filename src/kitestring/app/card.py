@@ -17,6 +17,7 @@ from kitestring.base.commands import DEBITS_WIRE, OWNER_GRANT, GetInfo
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Info
+from kitestring.base.records import Stop
 from kitestring.base.rights import Right
 from kitestring.base.store import Reads
 from kitestring.policy.access import rights_of
@@ -33,7 +34,7 @@ class Card:
     """``nwc_uri`` is set at the first start only, because a card may end in a journal. As long as nobody has used the
     link of that start, ``unused`` is the name of its connection, ``missing_on`` the relays without it and their words.
     ``kept`` are old relays that links and codes still name. ``network`` and ``node`` are those of a real node, and its
-    own name ("" where it does not say); a sandbox has neither.
+    own name ("" where it does not say); a sandbox has neither. ``stops`` are the reasons why nothing is spent.
     """
 
     relays: tuple[str, ...]
@@ -47,6 +48,7 @@ class Card:
     ndebit: str | None = None
     network: str = ""
     node: str = ""
+    stops: tuple[Stop, ...] = ()
 
 
 async def open_card(desk: Asking, commands: OwnerCommands[Desk], socket: Path, network: str = "") -> Card:
@@ -69,7 +71,7 @@ async def open_card(desk: Asking, commands: OwnerCommands[Desk], socket: Path, n
         FIRST_CONNECTION if first is not None and first.link_salt else "",
         {row["relay"]: row["words"] or "" for row in made["relays"] if not row["carries"]},
         await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()), await shown_ndebit(desk),
-        network, info.alias if isinstance(info, Info) else "",
+        network, info.alias if isinstance(info, Info) else "", tuple(await desk.store.stops()),
     )  # fmt: skip
 
 

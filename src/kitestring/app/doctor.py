@@ -20,7 +20,7 @@ from kitestring.app.home.datadir import PRIVATE, DataDir
 from kitestring.app.home.marker import read_marker
 from kitestring.app.owner.node import about_old_relays, how_it_is
 from kitestring.app.owner.offline import run_offline
-from kitestring.app.owner.stops import WAYS_OUT
+from kitestring.app.owner.stops import WAYS_OUT, spending_is_stopped
 from kitestring.app.service import exchange
 from kitestring.app.service.clock_words import findings
 from kitestring.app.service.kept_relays import KeptRelay
@@ -172,8 +172,8 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     for row in facts["relays"]:
         yield carries(row)
     for stop in facts["spending_stopped"]:
-        way = WAYS_OUT[StopCause(stop["cause"])]
-        yield Finding(way.check, FAIL, f"spending is stopped: {stop['why']}; {way.mend}")
+        cause = StopCause(stop["cause"])
+        yield Finding(WAYS_OUT[cause].check, FAIL, spending_is_stopped(cause, stop["why"]))
     for alarm in facts["alarms"]:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["happened_at"]))
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")

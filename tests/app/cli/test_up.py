@@ -19,6 +19,7 @@ from kitestring.app.cli.qr import drawing
 from kitestring.app.cli.up import card_json, card_parts
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service.kept_relays import KeptRelay
+from kitestring.base.records import Stop, StopCause
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.answers import hold_one
 from tests.kit.app.console import Service
@@ -100,9 +101,10 @@ def test_the_card_is_one_line_of_json(service: Service) -> None:
     hold_one("up", card)
     assert list(card) == [
         "relay", "relays", "service_pubkey", "noffer", "ndebit", "network", "node", "nwc_uri", "socket", "unused",
-        "missing_on", "old_relays",
+        "missing_on", "old_relays", "spending_stopped",
     ]  # fmt: skip
     assert (card["unused"], card["missing_on"], card["old_relays"]) == ("first wallet", {}, [])
+    assert card["spending_stopped"] == []
     assert card["relay"].startswith("ws://127.0.0.1:")
     assert card["noffer"].startswith("noffer1")
     assert card["ndebit"].startswith("ndebit1")
@@ -152,6 +154,15 @@ def test_the_card_names_old_relays_and_who_needs_them() -> None:
     lines = card_text(card, sandbox=False).splitlines()
     assert "old relay    wss://left.example (for the connection shop and the offer tea)" in lines
     assert card_json(card)["old_relays"] == ["wss://left.example"]
+
+
+def test_the_card_says_first_that_spending_is_stopped_and_what_to_do() -> None:
+    stop = Stop(StopCause.LEDGER, "this ledger comes from a backup", 1_800_000_000)
+    card = Card(("wss://here.example",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), stops=(stop,))
+    head, empty, said, *_ = card_text(card, sandbox=False).splitlines()
+    assert (head.startswith("kitestring is up"), empty) == (True, "")
+    assert said.startswith("spending is stopped: this ledger comes from a backup; run `kitestring audit --node`")
+    assert card_json(card)["spending_stopped"] == [{"cause": "ledger", "why": "this ledger comes from a backup"}]
 
 
 def test_the_card_says_which_relay_does_not_carry_the_link_and_how_to_see_it_again() -> None:

@@ -22,7 +22,7 @@ from kitestring.app.owner.commands import command
 from kitestring.app.owner.results.activity import ActivityJson
 from kitestring.app.owner.results.connections import ConnectionEditedJson
 from kitestring.app.owner.results.money import PreviewJson, ResolvedJson, TransactionJson
-from kitestring.app.owner.results.node import FindingJson
+from kitestring.app.owner.results.node import FindingJson, SpendingStopJson
 from kitestring.app.owner.results.offers import WebhookShownJson
 from kitestring.app.owner.results.questions import QuestionJson
 from kitestring.app.owner.results.words import AnswerJson, Npub, ServicePubkey, says
@@ -71,6 +71,7 @@ class UpJson(AnswerJson):
     unused: Annotated[str | None, says("The name of the first connection, as long as nobody has used its link.")]
     missing_on: Annotated[dict[str, str], says("Relays that do not carry that connection yet, with their words.")]
     old_relays: Annotated[list[str], says("Relays that the settings do not name any more, and that it serves.")]
+    spending_stopped: Annotated[list[SpendingStopJson], says("Why spending is stopped; empty: it is not.")]
 
 
 class FileJson(AnswerJson):

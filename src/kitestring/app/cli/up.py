@@ -12,6 +12,7 @@ from kitestring.app.cli.connect import missing_lines
 from kitestring.app.cli.qr import drawing
 from kitestring.app.cli.shell import Shell, common, person_looks
 from kitestring.app.cli.values import facts
+from kitestring.app.owner.stops import spending_is_stopped
 from kitestring.base.text import clean
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def card_json(card: Card) -> dict[str, object]:
         "unused": card.unused or None,
         "missing_on": card.missing_on,
         "old_relays": [kept.url for kept in card.kept],
+        "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in card.stops],
     }
 
 
@@ -80,6 +82,7 @@ def card_parts(card: Card, *, sandbox: bool, qr: bool = False, extra: str = "") 
     parts = [
         f"kitestring is up {_where(card, sandbox=sandbox)}",
         "",
+        *(line for stop in card.stops for line in (spending_is_stopped(stop.cause, stop.why), "")),
         facts(
             [
                 ("relay", ", ".join(card.relays)),

@@ -42,3 +42,8 @@ WAYS_OUT: Final[Mapping[StopCause, WayOut]] = {
     StopCause.FILE: WayOut("ledger", EndedBy.ITSELF, "stop the service, put the file back, and start it again"),
     StopCause.TWIN: WayOut("copy", EndedBy.WORD, f"end the other service, then run {_SAY_WHY}"),
 }
+
+
+def spending_is_stopped(cause: StopCause, why: str) -> str:
+    """Say that it is, why, and what the owner does about it."""
+    return f"spending is stopped: {why}; {WAYS_OUT[cause].mend}"
