@@ -507,7 +507,7 @@ def test_a_second_request_for_a_payment_that_is_made_or_under_way_is_not_told_th
 def test_of_requests_for_a_payment_under_way_beyond_a_number_nothing_is_said_and_little_is_kept(
     life: Life, monkeypatch: pytest.MonkeyPatch, is_expired: bool
 ) -> None:
-    monkeypatch.setattr("kitestring.ledger.apply.payments.MAX_JOINED", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.claims.MAX_JOINED", 2)
 
     @door()
     async def story(life: Life, door: Door) -> None:

@@ -24,7 +24,7 @@ from kitestring.base.transactions.answers import (
     Stale,
 )
 from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
-from kitestring.ledger.apply import owner, payments, questions, tokens
+from kitestring.ledger.apply import claims, owner, questions, tokens
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import APPROVAL, REQUEST, read_approval, read_request
@@ -58,7 +58,7 @@ def ask_owner(batch: Batch, tx: AskOwner) -> AskAnswer:
     """Store a question in the place of the one that it replaces."""
     asked = tx.approval
     answer = _unclaimed(batch, tx.request, asked.caller) or _is_stale(batch, tx) or _beyond(batch, asked, tx.gate)
-    if answer is None and payments.is_blocked(batch, asked.caller):
+    if answer is None and claims.is_blocked(batch, asked.caller):
         answer = Denied(Reason.NOT_PERMITTED)
     if answer is None and tx.token is not None:
         answer = tokens.refuse(batch, tx.token, _amount(asked), asked.asked_at, (tx.replaces,))
@@ -100,9 +100,9 @@ def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale 
         return Stale()
     if tx.state is ApprovalState.APPROVED and tx.now >= asked.expires_at:
         return Denied(Reason.UNDECIDED)
-    if tx.state is ApprovalState.APPROVED and payments.is_blocked(batch, asked.caller):
+    if tx.state is ApprovalState.APPROVED and claims.is_blocked(batch, asked.caller):
         return Denied(Reason.NOT_PERMITTED)
-    refusal: owner.Refusal | payments.ClaimRefusal | None = together(batch, _steps(batch, tx))
+    refusal: owner.Refusal | claims.ClaimRefusal | None = together(batch, _steps(batch, tx))
     if refusal is not None:
         return refusal
     words = (tx.decided_by, tx.decided_as, tx.decision)
@@ -110,10 +110,10 @@ def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale 
     return DecisionStored(() if tx.claim is not None else _waiting(batch, tx.approval_id))
 
 
-def _steps(batch: Batch, tx: Decide) -> Iterator[Callable[[], owner.Refusal | payments.ClaimRefusal | None]]:
+def _steps(batch: Batch, tx: Decide) -> Iterator[Callable[[], owner.Refusal | claims.ClaimRefusal | None]]:
     yield from owner.steps(batch, tx.writes, tx.now)
     if tx.claim is not None:
-        yield partial(payments.claim_asked, batch, tx.claim)
+        yield partial(claims.claim_asked, batch, tx.claim)
 
 
 def _unclaimed(batch: Batch, request: Request, caller: str) -> Finished | Running | Denied | None:

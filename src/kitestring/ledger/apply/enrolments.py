@@ -8,7 +8,7 @@ from kitestring.base.enrolments import PREFIX, PREFIX_END
 from kitestring.base.errors import Reason
 from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
 from kitestring.base.transactions.owner import EnrollKey, SaveAccount, SaveGrant, SaveOffer, Write
-from kitestring.ledger.apply import owner, payments
+from kitestring.ledger.apply import claims, owner
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together
 
@@ -24,7 +24,7 @@ def enroll_key(batch: Batch, tx: EnrollKey) -> Claimed | Finished | Running | St
     made = tx.enrolment
     if batch.is_too_old(tx.request):
         return Denied(Reason.STALE_REQUEST)
-    if payments.is_blocked(batch, made.grant.caller):
+    if claims.is_blocked(batch, made.grant.caller):
         return Denied(Reason.NOT_PERMITTED)
     if batch.balance(made.account.account_id) is not None:
         return Stale()

@@ -7,7 +7,7 @@ from typing import Final
 from kitestring.base.errors import Reason
 from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
 from kitestring.base.transactions.owner import ManageOffers
-from kitestring.ledger.apply import owner, payments
+from kitestring.ledger.apply import claims, owner
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together
 
@@ -21,7 +21,7 @@ def manage_offers(batch: Batch, tx: ManageOffers) -> Claimed | Finished | Runnin
         return known
     if batch.is_too_old(tx.request, caller=tx.caller):
         return Denied(Reason.STALE_REQUEST)
-    if payments.is_blocked(batch, tx.caller):
+    if claims.is_blocked(batch, tx.caller):
         return Denied(Reason.NOT_PERMITTED)
     if tx.grant_id and batch.execute(_GRANT, (batch.service, tx.grant_id)).fetchone() != (tx.grant_version,):
         return Stale()

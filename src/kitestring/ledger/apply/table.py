@@ -27,6 +27,7 @@ from kitestring.base.transactions.service import NoteUses, SaveNode, SetSpending
 from kitestring.ledger.apply import (
     approvals,
     bundles,
+    claims,
     enrolments,
     feed,
     holds,
@@ -42,7 +43,7 @@ from kitestring.ledger.apply.batch import Batch
 
 #: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
 APPLY: Final[dict[type[Tx[Any]], Callable[[Batch, Any], Any]]] = {
-    ClaimPayment: payments.claim_payment,
+    ClaimPayment: claims.claim_payment,
     RecordPayment: payments.record_payment,
     ResolvePayment: payments.resolve_payment,
     ClaimBundle: bundles.claim_bundle,
