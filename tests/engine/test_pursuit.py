@@ -16,7 +16,6 @@ from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
 from kitestring.base.store import Scope
 from kitestring.base.transactions.payments import RecordPayment
-from kitestring.engine.pursuit import answer_late
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.crossings import Crossings
@@ -314,14 +313,3 @@ async def test_a_payment_that_the_ledger_cannot_find_is_looked_for_again_and_nev
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert (misses, "the ledger has lost payment" in caplog.text) == ([], True)
         assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_a_payment_that_is_still_open_tells_nobody_an_end(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=None))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
-        await answer_late(rig.engine._answers, payment, await rig.store.request("r1"))
-        assert (rig.told("r1"), await rig.store.messages("r1")) == ([], ())

@@ -35,10 +35,12 @@ from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
+from kitestring.engine.late import answer_late
 from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid_before
 from kitestring.engine.patience import Patience
-from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
+from kitestring.engine.phases import Phase, Stored, first_phase
+from kitestring.engine.pursuit import Pursuit
 from kitestring.engine.rated import at_rates
 from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.costs import Cost, cost_of, fits_within, service_fee_of
@@ -161,7 +163,7 @@ class Payments:
         claim = self._claim(asked, grant, verdict, own, view, now, payment_id)
         answer = await commit(claim)
         if isinstance(answer, DecisionStored):
-            self._begin(claim.payment, waiting, self._first(claim.payment, order.incoming.sent_at))
+            self._begin(claim.payment, waiting, first_phase(self._context, claim.payment, order.incoming.sent_at))
             return None
         if isinstance(answer, Denied):
             return self._refusal(answer, asked, grant)
@@ -221,7 +223,8 @@ class Payments:
         claim = self._claim(asked, grant, verdict, own, view, now)
         answer = await self._context.store.apply(claim)
         if isinstance(answer, Claimed):
-            return self._begin(claim.payment, (claim.request,), self._first(claim.payment, asked.incoming.sent_at))
+            phase = first_phase(self._context, claim.payment, asked.incoming.sent_at)
+            return self._begin(claim.payment, (claim.request,), phase)
         return answer
 
     def _claim(
@@ -237,15 +240,6 @@ class Payments:
         share = self._shares.payments(grant.grant_id)
         of_owner = view if grant.account_id == OWNER_ACCOUNT else None
         return ClaimPayment(request, grant.version, payment, verdict.charges, of_owner, share, asked.order.consume)
-
-    def _first(self, payment: Payment, sent_at: int) -> Phase:
-        """Begin with a look at the node where an earlier life may have paid it; where nobody knows what that life has
-        told, as with a stored payment."""
-        if payment.internal:
-            return Moving()
-        if self._context.earlier.may_have_answered(sent_at):
-            return Stored()
-        return Looking() if self._context.earlier.came_before(sent_at) else Sending()
 
     def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Ours | None) -> Allow | Refused:
         limits, asked.is_ours = self._context.limits, own is not None

@@ -1,24 +1,12 @@
 """One outgoing payment in this process, from its claim, or from its stored row after a restart, until its end is known.
 
-Each phase is a type of its own, with what is known in it; :meth:`Pursuit.run` goes from one to the next:
-
-    claimed, ours      Moving ──────────────────────────────┐
-    claimed, theirs    Sending <─ Looking ───┬──────────────┤
-    stored row         Stored ─┬─> Moving    │              ├─> Ended
-                               └─> Seeking <─┘ ─┬───────────┤
-                                    │  ^────────┘           │
-                                    └─> Watching ───────────┘
-
-``Ended`` is reached through transaction 2 alone, or when a payment is left to the node it belongs to. A crash in any
-phase leaves the row of transaction 1, and the next start begins with ``Stored``.
+Each phase is a type of its own (:mod:`kitestring.engine.phases`); :meth:`Pursuit.run` goes from one to the next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final, assert_never
 
 import msgspec
@@ -28,7 +16,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO
 from kitestring.base.node import NodeInvoiceState
-from kitestring.base.outcomes import Outcome, Received
+from kitestring.base.outcomes import Received
 from kitestring.base.payments import (
     OPEN,
     Failed,
@@ -49,64 +37,15 @@ from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again, why_not_inside
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.held_inside import decided, held_inside, is_held_for
+from kitestring.engine.late import answer_late
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
-from kitestring.engine.outcomes import CLOSED, hold_outcome, outcome_for, paid
+from kitestring.engine.outcomes import hold_outcome, outcome_for
+from kitestring.engine.phases import Ended, Looking, Moving, Phase, Seeking, Sending, Stored, Watching, Word
 
 log = logging.getLogger("kitestring.engine")
 
 _OTHER_NODE: Final = "the service stands on another node now"
-
-
-class Moving(msgspec.Struct, frozen=True, gc=False):
-    """Our own invoice, or the node's own key: both sides move in one transaction, no order exists at any node. A hold
-    invoice is waited for first."""
-
-
-class Sending(msgspec.Struct, frozen=True, gc=False):
-    """An order of this payment is being given to the node, right after its claim: the only one there is, or, where
-    ``seen`` is what the node said before it, one beside those that a forgotten life may have left on their way."""
-
-    seen: NeverSeen | Failed | None = None
-
-
-class Looking(msgspec.Struct, frozen=True, gc=False):
-    """Claimed just now, but asked for before this life: what an earlier one has paid of it is looked for first. A *no*
-    that was told is known to the witness, a payment only to the node."""
-
-
-class Stored(msgspec.Struct, frozen=True, gc=False):
-    """All that is known is the stored row: the process that claimed it is gone, or what it did broke off."""
-
-
-@dataclass(slots=True)
-class Seeking:
-    """An order may have reached the node, whose last word was ``answer``. It is asked until its word is final."""
-
-    orders: Orders
-    answer: LookupAnswer
-
-
-@dataclass(slots=True)
-class Watching:
-    """The operator has closed it: nothing is sent any more, and only its late truth is looked for."""
-
-    answer: LookupAnswer
-
-
-class Ended(msgspec.Struct, frozen=True, gc=False):
-    """Nothing more is to be done here."""
-
-
-Phase = Moving | Sending | Looking | Stored | Seeking | Watching | Ended
-
-
-class Word(Enum):
-    """The operator's word about a payment of unknown outcome."""
-
-    NONE = "none"
-    COMING = "coming"  # on its way into the ledger: from now on nothing is sent
-    GIVEN = "given"
 
 
 class Pursuit:
@@ -448,27 +387,6 @@ class Pursuit:
         for request in self._waiting:
             await answer_late(self._answers, self.payment, request)
         return Ended()
-
-
-async def answer_late(answers: Answers, payment: Payment, request: Request) -> None:
-    """Tell a request that waits how its payment has ended."""
-    outcome = _told_late(payment, request)
-    if outcome is not None:
-        await answers.finish(request, outcome)
-
-
-def _told_late(payment: Payment, request: Request) -> Outcome | None:
-    match payment.state:
-        case State.SETTLED:
-            return paid(payment)
-        case State.FAILED:
-            return outcome_for(payment, Failed(payment.evidence), request)
-        case State.RESOLVED:
-            return CLOSED
-        case State.RECEIVED | State.REFUSED | State.ASKED | State.RESERVED | State.DISPATCHED | State.UNKNOWN:
-            return None
-        case _:
-            assert_never(payment.state)
 
 
 def _is_settled(state: NodeInvoiceState) -> bool:
