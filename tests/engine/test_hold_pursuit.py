@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
 import pytest
 
 from kitestring.base.commands import CancelHold, SettleHold
@@ -271,6 +274,30 @@ async def test_whatever_breaks_off_is_carried_on(life: Life) -> None:
 
 
 # ------------------------------------------------------------ many
+
+
+@virtual
+async def test_a_process_that_ends_right_before_the_node_is_asked_leaves_no_question_behind(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends all tasks, those too that have not begun. A question that is made and never asked is a warning."""
+    take = hold_places.HoldPlaces.take
+
+    def last(places: hold_places.HoldPlaces, invoice_id: str) -> bool:
+        asyncio.get_running_loop().call_soon(end, asyncio.all_tasks())
+        return take(places, invoice_id)
+
+    def end(older: set[asyncio.Task[object]]) -> None:
+        for task in asyncio.all_tasks() - older:
+            task.cancel()
+
+    async with life.service() as rig:
+        await till(rig)
+        monkeypatch.setattr(hold_places.HoldPlaces, "take", last)
+        await hold(rig)
+        await rig.clock.sleep(1)
+        assert "track_invoice" not in life.node.calls
+        gc.collect()
 
 
 @virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -12,6 +13,7 @@ from kitestring.base.money import ZERO
 from kitestring.base.node import NodeBalance, NodeUnreachableError
 from kitestring.base.outcomes import Info, Paid
 from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
+from kitestring.base.store import Totals
 from kitestring.engine.node import FAILURE_AGE_S, INFO_AGE_S, QUESTION_LIMIT_S, ask_about, ask_to_pay, proven, reachable
 from kitestring.engine.payments import DECIDE_LIMIT_S
 from tests.kit.clock import virtual
@@ -48,6 +50,26 @@ async def test_all_who_wait_for_a_black_hole_are_refused_together_and_pay_nothin
         assert rig.clock.monotonic() - began_at < 20
         assert life.node.calls.count("balance") == 1
         assert life.node.sends == []
+
+
+@virtual
+async def test_a_service_that_stops_right_before_the_node_is_asked_leaves_no_question_behind(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is made and never asked is a warning, and warnings are errors."""
+    async with life.service() as rig:
+        store = rig.engine._context.store
+        totals = store.totals
+
+        async def last() -> Totals:
+            rig.engine._gate.close()
+            return await totals()
+
+        monkeypatch.setattr(store, "totals", last, raising=False)
+        with pytest.raises(KitestringError, match="the service is stopping"):
+            await rig.engine.node_view()
+        assert "balance" not in life.node.calls
+        gc.collect()
 
 
 @virtual

@@ -6,10 +6,14 @@ tells violations.
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
+import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -96,15 +100,31 @@ def _of_parsers(amounts: Amounts) -> Iterator[tuple[str, ...]]:
 
 
 def do(names: tuple[str, ...], without_known: bool) -> Done:
-    """Do some of them. Violations are told, never raised."""
+    """Do some of them. Violations are told, never raised; a warning is one."""
     done = Done()
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        _do(names, done, without_known=without_known)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            _do(names, done, without_known=without_known)
     finally:
         logging.disable(before)
     return done
+
+
+@contextmanager
+def _nothing_forgotten() -> Iterator[None]:
+    """Raise what was raised where nobody could hear it: a warning as something is thrown away."""
+    unheard: list[str] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda heard: unheard.append(f"unheard: {heard.exc_value!r}")
+    try:
+        yield
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+    assert not unheard, "\n".join(unheard)
 
 
 def _do(names: tuple[str, ...], done: Done, *, without_known: bool) -> None:
@@ -112,7 +132,8 @@ def _do(names: tuple[str, ...], done: Done, *, without_known: bool) -> None:
         kind, _, what = name.partition(":")
         counts: Counter[str] = Counter()
         try:
-            _KINDS[kind](what, without_known, counts)
+            with _nothing_forgotten():
+                _KINDS[kind](what, without_known, counts)
         except Exception as wrong:  # noqa: BLE001 - told, with all that is needed to see it again
             notes = "\n".join(getattr(wrong, "__notes__", []))
             done.violations.append((name, f"{wrong or type(wrong).__name__}\n{notes}"[:SHOWN_CHARS].rstrip()))

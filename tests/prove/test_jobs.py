@@ -1,5 +1,7 @@
 """The long lane in small: what it counts, what it tells, and that everything can be done again by its name."""
 
+import asyncio
+import warnings
 from collections import Counter
 from dataclasses import replace
 
@@ -52,6 +54,14 @@ def test_what_is_known_is_left_out_only_where_it_is_asked(monkeypatch: pytest.Mo
     assert "seed 1, input" in what
 
 
+def test_a_warning_is_a_violation_also_where_nobody_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(jobs._KINDS, "fuzz", _forget)
+    monkeypatch.setitem(jobs._KINDS, "steps", lambda *_: warnings.warn("it is old", stacklevel=1))
+    told = dict(do(("fuzz:tlv:1", "steps:1"), True).violations)
+    assert "coroutine 'sleep' was never awaited" in told["fuzz:tlv:1"]
+    assert told["steps:1"] == "it is old"
+
+
 def test_a_violation_is_told_with_how_to_see_it_again_and_ends_with_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +75,11 @@ def test_a_violation_is_told_with_how_to_see_it_again_and_ends_with_1(
 def test_without_violations_it_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--repeat", "fuzz:tlv:1"]) == 0
     assert "500 fuzz inputs, 0 violations" in capsys.readouterr().out
+
+
+def _forget(*_: object) -> None:
+    forgotten = [asyncio.sleep(0)]
+    forgotten.append(forgotten)  # type: ignore[arg-type]  # nothing but the collector ends it
 
 
 def _break(what: str, *_: object) -> None:

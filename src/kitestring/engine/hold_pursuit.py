@@ -222,13 +222,15 @@ class HoldPursuit:
         """Follow it if it is its turn, until that is over; else look it up."""
         if not self._places.take(self._invoice_id):
             return await self._unless_called(self._look_up(invoice), QUEUE_S)
-        is_held = invoice.state is InvoiceState.ACCEPTED
-        seen = NodeInvoiceState.ACCEPTED if is_held else NodeInvoiceState.OPEN
-        track = self._context.same_node.track_invoice(invoice.payment_hash, seen)
         try:
-            return await self._unless_called(reachable(track), LOOK_S)
+            return await self._unless_called(self._follow(invoice), LOOK_S)
         finally:
             self._places.give_back()
+
+    async def _follow(self, invoice: Invoice) -> InvoiceStatus:
+        is_held = invoice.state is InvoiceState.ACCEPTED
+        seen = NodeInvoiceState.ACCEPTED if is_held else NodeInvoiceState.OPEN
+        return await reachable(self._context.same_node.track_invoice(invoice.payment_hash, seen))
 
     async def _look_up(self, invoice: Invoice) -> InvoiceStatus:
         async with self._places.looks:

@@ -121,12 +121,15 @@ class NodeGate:
         began_at = self._context.clock.monotonic()
         mark = (await self._context.store.totals()).spent_msat
         try:
-            balance, index = await asyncio.gather(reachable(self._context.backend.balance()), self._count())
+            balance, index = await asyncio.gather(self._read_balance(), self._count())
         except KitestringError as failure:
             self._failure, self._failed_at = failure, self._context.clock.monotonic()
             return
         self._view, self._view_at, self._failure = NodeView(balance.spendable_msat, mark, index), began_at, None
         self._balance = balance
+
+    async def _read_balance(self) -> NodeBalance:
+        return await reachable(self._context.backend.balance())
 
     async def _count(self) -> int | None:
         """The node's count of payments. One that cannot be had keeps nobody from paying: it is a proof less."""
