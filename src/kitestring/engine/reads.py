@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
     OWNER_WIRE,
@@ -31,8 +29,6 @@ from kitestring.base.outcomes import (
     Listed,
     Outcome,
     Refused,
-    Transaction,
-    TransactionState,
 )
 from kitestring.base.store import Scope
 from kitestring.engine.context import Context
@@ -124,7 +120,7 @@ class Questions:
         found = await self._context.store.transaction(scope_of(grant), command.payment_hash)
         if found is None:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
-        return Found(self._as_of_now(found))
+        return Found(found)
 
     async def _lookup_payment(self, grant: Grant, command: LookupPayment) -> Outcome:
         """A payment to oneself has two records of one hash; either way alone has one."""
@@ -135,19 +131,13 @@ class Questions:
             return Refused(Reason.AMBIGUOUS_LOOKUP, "it was paid to this very connection: ask by transaction_id")
         if not found:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
-        return Found(self._as_of_now(found[0]))
+        return Found(found[0])
 
     async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
         store, scope = self._context.store, scope_of(grant)
         rows = await store.transactions(scope, command)
         total = await store.count_transactions(scope, command)
-        return Listed(tuple(self._as_of_now(row) for row in rows), total=total)
-
-    def _as_of_now(self, row: Transaction) -> Transaction:
-        past = row.expires_at is not None and row.expires_at < self._context.clock.now()
-        if row.type is Direction.INCOMING and row.state is TransactionState.PENDING and past:
-            return replace(row, state=TransactionState.EXPIRED)
-        return row
+        return Listed(tuple(rows), total=total)
 
 
 def scope_of(grant: Grant) -> Scope:

@@ -29,27 +29,29 @@ def _payment_state(state: State) -> TransactionState:
 
 def _invoice_state(state: InvoiceState) -> TransactionState:
     match state:
-        case InvoiceState.OPEN:
+        case InvoiceState.OPEN | InvoiceState.LEFT:  # nobody can be asked about what is left: it may have been paid
             return TransactionState.PENDING
         case InvoiceState.ACCEPTED:
             return TransactionState.ACCEPTED
         case InvoiceState.SETTLED:
             return TransactionState.SETTLED
-        case InvoiceState.EXPIRED | InvoiceState.CANCELED | InvoiceState.LEFT:
+        case InvoiceState.EXPIRED | InvoiceState.CANCELED:
             return TransactionState.EXPIRED
         case _:
             assert_never(state)
 
 
-#: The words for what an app is told is only pending, or has expired.
+#: The words for what an app is told is only pending.
 _PAYMENT_STATES: Final = {State.UNKNOWN: BookState.UNKNOWN, State.RESOLVED: BookState.RESOLVED}
+#: The words of invoices that differ from those for apps.
+_INVOICE_STATES: Final = {InvoiceState.CANCELED: BookState.CANCELED, InvoiceState.LEFT: BookState.EXPIRED}
 
 
 def book_state(entry: BookEntry) -> BookState:
     """The state of an entry as the owner is told it."""
     if isinstance(entry, Payment):
         return _PAYMENT_STATES.get(entry.state) or BookState(_payment_state(entry.state))
-    return BookState.CANCELED if entry.state is InvoiceState.CANCELED else BookState(_invoice_state(entry.state))
+    return _INVOICE_STATES.get(entry.state) or BookState(_invoice_state(entry.state))
 
 
 def transaction_of(entry: BookEntry) -> Transaction:

@@ -26,6 +26,7 @@ from tests.kit.app.console import Service, kitestring, run
 HASH = "ab" * 32
 MADE = {"amount_msat": 21_000, "bolt11": "lnbcrt210n1xyz", "payment_hash": HASH, "state": "pending"}
 PAID = {**MADE, "state": "settled"}
+UNPAID = {**MADE, "state": "expired"}
 
 
 class Calls:
@@ -55,6 +56,12 @@ def waiting(*args: str) -> Any:
     return kitestring("invoice", "21", "--wait", *args)
 
 
+def at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits are over at once."""
+    monkeypatch.setattr(wait_paid, "LATE_S", -1)
+    monkeypatch.setattr(wait_paid, "POLL_S", 0)
+
+
 def test_it_listens_before_the_invoice_is_made_and_ends_with_its_payment(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [
         {"event": "payment_received", "payment_hash": "cd" * 32},
@@ -78,14 +85,45 @@ def test_one_that_was_paid_before_is_not_waited_for(monkeypatch: pytest.MonkeyPa
 
 
 def test_one_that_nobody_has_paid_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    Calls(monkeypatch, [], [MADE]).ends_at = 0
+    at_its_end(monkeypatch)
+    Calls(monkeypatch, [], [MADE, MADE, UNPAID]).ends_at = 0
     said = waiting("--json", "--on-paid", "false")
     assert (said.exit_code, json.loads(said.stdout.splitlines()[1])["event"]) == (3, "invoice_expired")
     assert waiting().stderr.endswith("expired: nobody has paid it\n")
 
 
 def test_one_that_was_paid_in_the_last_moment_is_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_its_end(monkeypatch)
     Calls(monkeypatch, [], [MADE, PAID]).ends_at = 0
+    assert waiting().exit_code == 0
+
+
+@pytest.mark.parametrize("state", ["pending", "accepted"])
+def test_one_that_may_still_be_paid_is_not_called_unpaid_because_its_time_is_over(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_its_end(monkeypatch)
+    monkeypatch.setattr(wait_paid, "LAST_S", 0)
+    Calls(monkeypatch, [], [MADE, {**MADE, "state": state}]).ends_at = 0
+    said = waiting("--json")
+    assert (said.exit_code, "invoice_expired" in said.stdout) == (7, False)
+    assert "it may still be paid" in said.output
+    assert f"`kitestring lookup {HASH}` shows whether it was paid" in said.output
+
+
+def test_a_clock_that_leaps_ahead_ends_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [{"event": "payment_received", "payment_hash": HASH}]
+    calls, now = Calls(monkeypatch, [], [MADE, UNPAID]), time.time()
+    calls.ends_at = int(now) + 3_600
+
+    def leaping(gone: Any) -> Iterator[dict[str, Any]]:
+        yield {"event": "begins", "position": "feed:1"}
+        monkeypatch.setattr(time, "time", lambda: now + 400 * 86_400)
+        assert not gone()
+        calls.rows = [PAID]
+        yield from told
+
+    monkeypatch.setattr(calls, "_activity", leaping)
     assert waiting().exit_code == 0
 
 
@@ -141,7 +179,8 @@ def test_an_invoice_of_a_wallet_is_waited_for(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("reason", [Reason.UNAVAILABLE, Reason.NOT_PERMITTED])
 def test_a_look_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch, reason: Reason) -> None:
-    monkeypatch.setattr(wait_paid, "POLL_S", 0)
+    for name in ("GRACE_S", "LAST_S", "POLL_S"):
+        monkeypatch.setattr(wait_paid, name, -1 if name == "LAST_S" else 0)
     looks = 0
 
     async def lookup(_: str) -> Any:
@@ -170,3 +209,24 @@ def test_a_wallet_that_was_away_for_a_while_is_looked_at_again(monkeypatch: pyte
     wallet: Any = SimpleNamespace(lookup=lookup)
     invoice: Any = SimpleNamespace(payment_hash=HASH, expires_at=None)
     assert asyncio.run(wait_paid._settled(wallet, invoice, 60)) is settled
+
+
+def test_a_wallet_is_believed_that_nobody_has_paid_some_minutes_after_the_end_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wait_paid, "POLL_S", 0)
+    said = [TransactionState.EXPIRED, TransactionState.EXPIRED, TransactionState.SETTLED]
+
+    async def lookup(_: str) -> Any:
+        return SimpleNamespace(state=said.pop(0) if said else TransactionState.PENDING)
+
+    wallet: Any = SimpleNamespace(lookup=lookup)
+    invoice: Any = SimpleNamespace(payment_hash=HASH, expires_at=1)
+    assert asyncio.run(wait_paid._settled(wallet, invoice, 60)).state is TransactionState.SETTLED
+    monkeypatch.setattr(wait_paid, "GRACE_S", 0)
+    said.append(TransactionState.EXPIRED)
+    assert asyncio.run(wait_paid._settled(wallet, invoice, 60)).state is TransactionState.EXPIRED
+    monkeypatch.setattr(wait_paid, "LAST_S", -1)
+    with pytest.raises(KitestringError, match="the wallet has not said yet") as caught:
+        asyncio.run(wait_paid._settled(wallet, invoice, 60))
+    assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT

@@ -49,7 +49,8 @@ def command(
 
     A wallet can be asked without an amount: then the payer names it.
 
-    With --wait it is shown first, and what became of it is told at its end; with --json that is a second line.
+    With --wait it is shown first, and what became of it is told at its end; with --json that is a second line. That
+    nobody has paid is told by the word of the node or the wallet alone; without it the exit code is 7.
     """
     runs = OnPaid(shell, on_paid)
     if on_paid and not wait:
