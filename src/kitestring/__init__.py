@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from kitestring.sdk.subscriptions import DebitCharge
     from kitestring.sdk.wallet import Wallet
     from kitestring.wire.ask.manage import ManagedOffer, OfferTerms
-    from kitestring.wire.ask.nwc_notifications import Notification
+    from kitestring.wire.ask.nwc.notifications import Notification
 
 _PLACES = {
     "AccountInfo": "kitestring.app.embedded.results",
@@ -78,7 +78,7 @@ _PLACES = {
     "Ndebit": "kitestring.codec.pointers",
     "Nmanage": "kitestring.codec.pointers",
     "Noffer": "kitestring.codec.pointers",
-    "Notification": "kitestring.wire.ask.nwc_notifications",
+    "Notification": "kitestring.wire.ask.nwc.notifications",
     "Notifications": "kitestring.sdk.notifications",
     "NwcUri": "kitestring.codec.uri",
     "OfferCode": "kitestring.app.embedded.results",

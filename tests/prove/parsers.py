@@ -55,8 +55,10 @@ from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import enroll as ask_enroll
 from kitestring.wire.ask import hints
 from kitestring.wire.ask import manage as ask_manage
-from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
+from kitestring.wire.ask.nwc.announcement import read_info_event
+from kitestring.wire.ask.nwc.methods import decode_response
+from kitestring.wire.ask.nwc.records import decode_record
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve import debits, enroll, manage, offers
@@ -186,7 +188,7 @@ def _after_the_mac(data: bytes) -> object:
 
 
 def _read_info(text: str) -> object:
-    return ask_nwc.read_info_event(msgspec.structs.replace(event(kinds.NWC_INFO, ["encryption", text]), content=text))
+    return read_info_event(msgspec.structs.replace(event(kinds.NWC_INFO, ["encryption", text]), content=text))
 
 
 def _tags(text: str) -> object:
@@ -350,14 +352,14 @@ PARSERS: Final = (
     *(
         Parser(
             f"nwc responses to {type(asked).__name__}",
-            _text(partial(ask_nwc.decode_response, command=asked)),
+            _text(partial(decode_response, command=asked)),
             _of("nwc_payloads.json"),
         )
         for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetBudget(), GetInfo())
     ),
     Parser(
         "nwc records of payments",
-        _text(partial(ask_nwc.decode_record, payment_hash=PAY.payment_hash, now=0)),
+        _text(partial(decode_record, payment_hash=PAY.payment_hash, now=0)),
         _of("nwc_payloads.json"),
     ),
     Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),

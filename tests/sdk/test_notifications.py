@@ -19,7 +19,7 @@ from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.sdk import notifications
 from kitestring.sdk.notifications import AGAIN_S, LOOK_S, PAGE, POLL_RECENT_S, POLL_S, RECENT_S, Notifications
 from kitestring.transport.changes import Changes
-from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES, Notification
+from kitestring.wire.ask.nwc.notifications import SETTLED_TYPES, Notification
 from tests.kit.clock import EPOCH, VirtualClock, virtual
 
 WEEK_S = 604_800

@@ -14,7 +14,7 @@ from kitestring.sdk.received import GRACE_S
 from kitestring.sdk.source import PaymentSource
 from kitestring.sdk.waiting import LAST_S, LOOK_S, POLL_S, paid
 from kitestring.transport.changes import Changes
-from kitestring.wire.ask.nwc_notifications import Notification
+from kitestring.wire.ask.nwc.notifications import Notification
 from tests.kit.clock import EPOCH, VirtualClock, virtual
 
 HASH = "ab" * 32

@@ -11,7 +11,7 @@ from kitestring.nostr.event import Event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
-from kitestring.wire.ask.nwc import ServiceInfo, read_info_event
+from kitestring.wire.ask.nwc.announcement import ServiceInfo, read_info_event
 
 
 class WalletInfo:

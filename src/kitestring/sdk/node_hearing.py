@@ -16,7 +16,7 @@ from kitestring.base.ports import Clock
 from kitestring.codec import bolt11
 from kitestring.sdk.open_payment import ask_node
 from kitestring.transport.changes import Changes
-from kitestring.wire.ask.nwc_notifications import Notification
+from kitestring.wire.ask.nwc.notifications import Notification
 from kitestring.wire.text import clean_description
 
 _log: Final = logging.getLogger(__name__)

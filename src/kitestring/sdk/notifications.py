@@ -18,7 +18,7 @@ from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.ports import Clock
 from kitestring.sdk.position import Position
 from kitestring.sdk.source import Hears, PaymentSource
-from kitestring.wire.ask.nwc_notifications import HELD_TYPE, SETTLED_TYPES, TYPES, Notification
+from kitestring.wire.ask.nwc.notifications import HELD_TYPE, SETTLED_TYPES, TYPES, Notification
 
 _log: Final = logging.getLogger(__name__)
 

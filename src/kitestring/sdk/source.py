@@ -13,7 +13,7 @@ from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transac
 from kitestring.client.net import Net
 from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import NWC_SCHEMES
-from kitestring.wire.ask.nwc_notifications import Notification
+from kitestring.wire.ask.nwc.notifications import Notification
 
 #: ``auto`` follows the wallet's info event, and takes NIP-44 where there is none; ``nip44`` never takes less;
 #: ``legacy`` takes NIP-04 unless the wallet offers NIP-44.

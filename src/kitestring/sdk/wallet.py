@@ -40,7 +40,7 @@ from kitestring.sdk.source import CallSource, Encryption, PaymentSource, open_so
 from kitestring.sdk.waiting import paid
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
-from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
+from kitestring.wire.ask.nwc.notifications import SETTLED_TYPES
 from kitestring.wire.reply_to import Version
 from kitestring.wire.text import fit_description
 

@@ -10,7 +10,7 @@ from kitestring.backend.nostr.news import Follower, InvoiceNews
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.client.nwc.listening import Listening
-from kitestring.wire.ask.nwc_notifications import Notification
+from kitestring.wire.ask.nwc.notifications import Notification
 from tests.kit.clock import StandingClock
 from tests.kit.waiting import until
 

@@ -13,7 +13,7 @@ from kitestring.sdk.debits import DebitClient
 from kitestring.sdk.notifications import Notifications
 from kitestring.sdk.subscriptions import DebitCharge
 from kitestring.sdk.wallet import Wallet
-from kitestring.wire.ask.nwc_notifications import Notification
+from kitestring.wire.ask.nwc.notifications import Notification
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -37,7 +37,7 @@ def command(shell: Shell, method: str, params: str, wallet: str, timeout: int | 
     import json
 
     from kitestring.app.cli.wallet import call_of
-    from kitestring.wire.ask.nwc_call import PAYING
+    from kitestring.wire.ask.nwc.call import PAYING
 
     if method in PAYING:
         word = "keysend" if method.endswith("keysend") else "pay"

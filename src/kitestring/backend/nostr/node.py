@@ -62,8 +62,8 @@ from kitestring.client.nwc import NwcClient
 from kitestring.client.session import NothingSentError
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import read_node_key
-from kitestring.wire.ask.nwc_codes import is_final
-from kitestring.wire.ask.nwc_notifications import may_notify
+from kitestring.wire.ask.nwc.codes import is_final
+from kitestring.wire.ask.nwc.notifications import may_notify
 
 #: Two looks at an order whose answer got lost; then the service itself goes on asking.
 WAITS: Final = Waits(lookup_pauses_s=(0.0, 5.0))

@@ -50,9 +50,10 @@ from kitestring.client.nwc.session import NwcSession, said
 from kitestring.client.payable import Payable
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
-from kitestring.wire.ask.nwc import ServiceInfo, decode_response, encode_request
-from kitestring.wire.ask.nwc_call import decode_call, encode_call, refuse_uncalled
-from kitestring.wire.ask.nwc_notifications import may_notify
+from kitestring.wire.ask.nwc.announcement import ServiceInfo
+from kitestring.wire.ask.nwc.call import decode_call, encode_call, refuse_uncalled
+from kitestring.wire.ask.nwc.methods import decode_response, encode_request
+from kitestring.wire.ask.nwc.notifications import may_notify
 
 _log: Final = logging.getLogger(__name__)
 

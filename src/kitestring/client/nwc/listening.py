@@ -22,7 +22,7 @@ from kitestring.nostr.filter import Filter
 from kitestring.transport.changes import Changes
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
-from kitestring.wire.ask.nwc_notifications import KINDS, Notification, decode_notification, is_notification
+from kitestring.wire.ask.nwc.notifications import KINDS, Notification, decode_notification, is_notification
 from kitestring.wire.encryption import shape
 from kitestring.wire.envelope import MAX_REPLY_BYTES, decrypt, shared_secret
 from kitestring.wire.reply_to import Cipher

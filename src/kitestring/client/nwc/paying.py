@@ -22,8 +22,9 @@ from kitestring.client.nwc.attempts import Attempt, Attempts
 from kitestring.client.nwc.records import PaymentRecords, is_of_this_attempt, words
 from kitestring.client.nwc.session import NwcSession, said
 from kitestring.client.session import Exchange, NothingSentError
-from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_request
-from kitestring.wire.ask.nwc_codes import is_final, own_word
+from kitestring.wire.ask.nwc.announcement import announces_bundles
+from kitestring.wire.ask.nwc.codes import is_final, own_word
+from kitestring.wire.ask.nwc.methods import decode_response, encode_request
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from kitestring.base.outcomes import Refused
 from kitestring.base.payments import Failed, LookupAnswer, Unknown
 from kitestring.client.in_flight import as_words
 from kitestring.client.nwc.session import NwcSession, said
-from kitestring.wire.ask.nwc import decode_record
+from kitestring.wire.ask.nwc.records import decode_record
 
 
 class PaymentRecords:

@@ -22,7 +22,8 @@ from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.transport.relays import RelayPool
-from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, refuse_unannounced
+from kitestring.wire.ask.nwc.announcement import ServiceInfo, client_cipher, refuse_unannounced
+from kitestring.wire.ask.nwc.methods import decode_response, encode_request
 from kitestring.wire.envelope import Expected
 
 _log: Final = logging.getLogger(__name__)

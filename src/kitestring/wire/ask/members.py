@@ -17,6 +17,10 @@ Members = Mapping[str, object]
 
 #: Characters of a hexadecimal value: 64 bytes, of which no key, hash or preimage has more.
 MAX_HEX_CHARS: Final = 128
+#: Longest invoice, hash, name and the like that is taken over from a wallet, in characters.
+MAX_TEXT_CHARS: Final = 8192
+#: Methods and extensions that an info event or get_info may list.
+MAX_NAMES: Final = 100
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,16}", re.ASCII).fullmatch
 
@@ -52,3 +56,7 @@ def names_in(members: Members, name: str, max_names: int, max_chars: int) -> tup
     if not isinstance(values, list):
         return ()
     return tuple(clean(value, max_chars) for value in values[:max_names] if isinstance(value, str))
+
+
+def saying(members: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None and value != ""}

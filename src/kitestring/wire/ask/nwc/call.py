@@ -10,8 +10,8 @@ from typing import Final
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.codec.json import dumps, loads_reply
-from kitestring.wire.ask.nwc import ServiceInfo
-from kitestring.wire.ask.nwc_codes import read_error
+from kitestring.wire.ask.nwc.announcement import ServiceInfo
+from kitestring.wire.ask.nwc.codes import read_error
 from kitestring.wire.envelope import MAX_REPLY_BYTES
 
 _METHOD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)

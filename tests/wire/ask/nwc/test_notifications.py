@@ -12,8 +12,8 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, TransactionState
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
-from kitestring.wire.ask.nwc import ServiceInfo
-from kitestring.wire.ask.nwc_notifications import (
+from kitestring.wire.ask.nwc.announcement import ServiceInfo
+from kitestring.wire.ask.nwc.notifications import (
     SETTLED_TYPES,
     TYPES,
     decode_notification,

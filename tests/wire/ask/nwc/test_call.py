@@ -9,8 +9,8 @@ import pytest
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Refused
-from kitestring.wire.ask.nwc import ServiceInfo
-from kitestring.wire.ask.nwc_call import PAYING, Called, decode_call, encode_call, refuse_uncalled
+from kitestring.wire.ask.nwc.announcement import ServiceInfo
+from kitestring.wire.ask.nwc.call import PAYING, Called, decode_call, encode_call, refuse_uncalled
 from kitestring.wire.serve.nwc.table import METHODS
 
 

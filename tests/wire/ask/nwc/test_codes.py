@@ -6,7 +6,7 @@ import pytest
 
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
-from kitestring.wire.ask.nwc_codes import KNOWN, STANDARD, is_final, own_word, read_error
+from kitestring.wire.ask.nwc.codes import KNOWN, STANDARD, is_final, own_word, read_error
 from kitestring.wire.serve.nwc import codes as served
 
 

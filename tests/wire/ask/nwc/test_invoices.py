@@ -13,7 +13,8 @@ from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Found, HoldEnded, Invoiced, Outcome, Refused, TransactionState
 from kitestring.nostr import kinds
-from kitestring.wire.ask.nwc import ServiceInfo, decode_response, encode_request, refuse_unannounced
+from kitestring.wire.ask.nwc.announcement import ServiceInfo, refuse_unannounced
+from kitestring.wire.ask.nwc.methods import decode_response, encode_request
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.nwc import WIRE
 from tests.kit.wire.samples import event, reply_to

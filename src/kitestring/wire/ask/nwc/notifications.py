@@ -16,8 +16,9 @@ from kitestring.codec.json import loads_reply
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, verify_event
 from kitestring.wire.ask.members import text_in
-from kitestring.wire.ask.nwc import ServiceInfo, read_transaction
-from kitestring.wire.ask.nwc_codes import MAX_CODE_CHARS
+from kitestring.wire.ask.nwc.announcement import ServiceInfo
+from kitestring.wire.ask.nwc.codes import MAX_CODE_CHARS
+from kitestring.wire.ask.nwc.transactions import read_transaction
 from kitestring.wire.envelope import MAX_REPLY_BYTES
 
 #: In NIP-44, and in NIP-04.
