@@ -1,18 +1,14 @@
-"""The source of a wallet's money, chosen by a URI."""
+"""A wallet asks this of the source of its money, whichever it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from kitestring.base.commands import ListTransactions, PayInvoice
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction
-from kitestring.client.net import Net
-from kitestring.codec.pasted import tidy
-from kitestring.codec.uri import NWC_SCHEMES
 from kitestring.wire.ask.nwc.notifications import Notification
 
 #: ``auto`` follows the wallet's info event, and takes NIP-44 where there is none; ``nip44`` never takes less;
@@ -132,25 +128,3 @@ class CallSource(Protocol):
     def announces(self, method: str) -> bool:
         """Whether it says that it serves ``method``."""
         ...
-
-
-def open_source(
-    uri: str, net: Net, *, data_dir: Path | None, environment: Mapping[str, str], encryption: Encryption = "auto"
-) -> PaymentSource:
-    """The source that a URI names, not opened yet. ``data_dir`` None = the user's own for kitestring; ``environment``
-    serves ``env:NAME`` in a node's URL, ``encryption`` a wallet connection. Raises KitestringError."""
-    uri = tidy(uri)
-    scheme = uri.partition(":")[0].lower()
-    if scheme in NWC_SCHEMES:
-        from kitestring.sdk.nwc import NwcSource  # noqa: PLC0415 - a node needs no NWC client
-
-        return NwcSource(uri, net, encryption)
-    if "://" not in uri:
-        raise KitestringError(
-            Reason.UNSUPPORTED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
-        )
-    if encryption != "auto":
-        raise KitestringError(Reason.MALFORMED, "only a wallet connection (nostr+walletconnect://) has an encryption")
-    from kitestring.sdk.node import NodeSource  # noqa: PLC0415 - a NWC client needs no backend
-
-    return NodeSource(uri, net, data_dir=data_dir, environment=environment)

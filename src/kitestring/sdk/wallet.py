@@ -26,6 +26,7 @@ from kitestring.codec.uri import encode_bip321
 from kitestring.sdk.amounts import digits_of, money, positive
 from kitestring.sdk.many import order_of
 from kitestring.sdk.notifications import Notifications
+from kitestring.sdk.opening import open_source
 from kitestring.sdk.results import (
     Invoice,
     PaymentLink,
@@ -36,7 +37,7 @@ from kitestring.sdk.results import (
     own_invoice,
     receipt,
 )
-from kitestring.sdk.source import CallSource, Encryption, PaymentSource, open_source
+from kitestring.sdk.source import CallSource, Encryption, PaymentSource
 from kitestring.sdk.waiting import paid
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.app.cli.completing import quick
-from kitestring.app.cli.main import SUMMARIES
+from kitestring.app.cli.summaries import SUMMARIES
 from tests.kit.app.console import Service, commands
 
 #: What takes long to load, and no answer of names needs.

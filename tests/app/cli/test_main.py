@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from kitestring.app.cli import main as program
-from kitestring.app.cli.main import SUMMARIES
+from kitestring.app.cli.summaries import SUMMARIES
 from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat

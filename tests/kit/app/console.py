@@ -14,8 +14,9 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
-from kitestring.app.cli.main import SUMMARIES, cli
+from kitestring.app.cli.main import cli
 from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.summaries import SUMMARIES
 
 
 def kitestring(*args: str, **environment: str) -> Result:

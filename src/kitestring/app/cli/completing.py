@@ -20,6 +20,7 @@ from click.shell_completion import (
 )
 
 from kitestring.app.cli.examples import EXAMPLES
+from kitestring.app.cli.summaries import SUMMARIES
 from kitestring.app.home.place import default_data_dir
 from kitestring.ledger.sqlite.names import names
 
@@ -127,8 +128,6 @@ class _Quick(ShellComplete):
     """Asks click for what is not known at once."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
-        from kitestring.app.cli.main import SUMMARIES
-
         found = quick(args, incomplete, SUMMARIES)
         return super().get_completions(args, incomplete) if found is None else found
 

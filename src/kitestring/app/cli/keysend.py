@@ -9,7 +9,7 @@ import click
 from kitestring.app.cli.agree import agree_options, agree_to
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.pay import show_paid
-from kitestring.app.cli.payers import call_to_pay, is_sandbox
+from kitestring.app.cli.payers import call_to_pay
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, msat
 from kitestring.base.errors import KitestringError, Reason
@@ -56,7 +56,7 @@ def command(
     """
     found = _read_records(records)
     if wallet is not None:
-        from kitestring.app.cli.wallet import keysend_from, named, read_secret
+        from kitestring.app.cli.wallet import is_sandbox, keysend_from, named, read_secret
 
         refuse_key()
         uri = read_secret(shell, wallet)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.values import MAX_TYPED_SATS
+from kitestring.app.cli.wallet import is_sandbox, pay_from, preview_from
 from kitestring.app.cli.wish import Wish
 from kitestring.base.errors import KitestringError, Reason
 
@@ -59,21 +60,12 @@ class FromWallet:
         return not is_sandbox(self._uri)
 
     def preview(self, wish: Wish) -> dict[str, Any]:
-        from kitestring.app.cli.wallet import preview_from
-
         return preview_from(self._shell, self._source, self._uri, _to_see(wish), self._encryption)
 
     def pay(self, wish: Wish, seen: dict[str, Any] | None) -> dict[str, Any]:
-        from kitestring.app.cli.wallet import pay_from
-
         if seen is not None and seen["kind"] != "invoice":
             wish = Wish(seen["bolt11"], max_sat=wish.max_sat, max_fee_sat=wish.max_fee_sat)
         return pay_from(self._shell, self._source, self._uri, wish, self._encryption)
-
-
-def is_sandbox(uri: str) -> bool:
-    """Whether a wallet is a sandbox, where no money is real."""
-    return uri.lower().startswith("sandbox:")
 
 
 def _to_see(wish: Wish) -> Wish:

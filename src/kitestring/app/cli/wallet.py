@@ -6,7 +6,6 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kitestring.app.cli.given import is_place, read_place
-from kitestring.app.cli.payers import is_sandbox
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import CodecError, KitestringError, Reason
 
@@ -46,6 +45,11 @@ def read_secret(shell: Shell, source: str) -> str:
     if not found:
         raise KitestringError(Reason.MALFORMED, "the wallet is empty")
     return found
+
+
+def is_sandbox(uri: str) -> bool:
+    """Whether a wallet is a sandbox, where no money is real."""
+    return uri.lower().startswith("sandbox:")
 
 
 def pay_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:
