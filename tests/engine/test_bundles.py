@@ -23,6 +23,8 @@ from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, NWC, Life, Rig
 
 COST = AMOUNT + 1_000
+#: The keys of the app with the link of before, and of that with the link of now.
+THIEF, OWNER_APP = "ee" * 32, "0a" * 32
 
 
 def bundle(*payments: PayInvoice | Unread) -> Bundle:
@@ -122,6 +124,28 @@ async def test_a_crash_in_the_middle_carries_on_the_rest_each_with_its_own_deadl
         assert ends[0] < ends[1] == ends[2]
         assert len(life.node.sends) == 3
     life.audit()
+
+
+@virtual
+async def test_what_the_app_before_has_asked_for_is_not_begun_after_its_link_was_exchanged(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", caller=THIEF)
+        command = bundle(*bills(rig, Script(), Script(), Script()))
+        await _claims_only(rig, 1)
+        await rig.handle("b", "app", command, app=THIEF)
+        await rig.until(lambda: _has_one_paid(rig))
+        await rig.change("app", caller=OWNER_APP)
+    await life.clock.sleep(50)
+    async with life.service() as rig:
+        assert words(await answers(rig, 3)) == ["ok", "connection_ended", "connection_ended"]
+        assert len(life.node.sends) == 1
+        await rig.handle("c", "app", bundle(*bills(rig, Script(), Script())), app=OWNER_APP)
+        assert words(await answers(rig, 2, "c")) == ["ok", "ok"]
+    life.audit()
+
+
+async def _has_one_paid(rig: Rig) -> bool:
+    return len(rig.life.node.paid_out()) == 1
 
 
 async def _claims_only(rig: Rig, number: int) -> None:

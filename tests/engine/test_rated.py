@@ -15,7 +15,7 @@ from kitestring.engine.rated import as_known, as_shown, at_rate, at_rates
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life
-from tests.kit.rates import SetRates, SlowRates, rate_of
+from tests.kit.rates import HangingRates, SetRates, SlowRates, rate_of
 
 #: Ten thousand sats at 100,000 EUR for a bitcoin.
 TEN_EUR = Budget.in_currency("10.00", "EUR", "day").at(rate_of(100_000))
@@ -159,3 +159,21 @@ async def test_a_key_that_asks_for_more_than_its_euros_are_worth_now_asks_the_ow
         rates.prices["EUR"] = 200_000
         await rig.debit("too much", "aa" * 32, budget=Budget.total(sat(10_000)))
         assert [one.kind for one in await rig.store.approvals(limit=9)] == [ApprovalKind.BUDGET]
+
+
+@virtual
+async def test_an_app_whose_link_was_exchanged_while_the_rate_was_asked_for_pays_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        rig.context.rates = rates = HangingRates(EUR=100_000)
+        await rig.grant("app", caller="ee" * 32, budgets=(TEN_EUR,))
+        waiting = rig.context.spawn(
+            rig.handle("r", "app", rig.paying(life.node.outside_invoice(), AMOUNT), app="ee" * 32)
+        )
+        await rates.waiting.wait()
+        await rig.change("app", caller="0a" * 32)
+        rates.answers.set()
+        await waiting
+        assert (await rig.answer("r")).reason is Reason.CONNECTION_ENDED
+        await rig.handle("s", "app", rig.paying(life.node.outside_invoice(), AMOUNT), app="0a" * 32)
+        assert isinstance(await rig.answer("s"), Paid)
+        assert len(life.node.paid_out()) == 1

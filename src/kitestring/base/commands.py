@@ -295,8 +295,8 @@ class Bundle(Journaled, frozen=True, kw_only=True):
     """Make several payments that were asked for in one request, each on its own and in this order.
 
     What is not begun until ``begin_until`` (Unix seconds) is not begun any more. ``expires_at`` is the request's own
-    end, and what is refused of it is kept until ``refused_until``; 0 for none. The engine fills them in as it claims
-    the request.
+    end, and what is refused of it is kept until ``refused_until``; 0 for none. ``app`` is the key that has asked. The
+    engine fills them in as it claims the request.
     """
 
     right: ClassVar = Right.SPEND
@@ -306,6 +306,7 @@ class Bundle(Journaled, frozen=True, kw_only=True):
     begin_until: int = 0
     expires_at: int = 0
     refused_until: int = 0
+    app: str = ""
 
 
 class CallMethod(Journaled, frozen=True, kw_only=True):

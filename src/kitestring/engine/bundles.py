@@ -50,8 +50,9 @@ class Bundles:
             return
         until = min(filter(None, (now + self._context.limits.send_within_s, incoming.expires_at)))
         bundle = replace(
-            bundle, begin_until=until, expires_at=incoming.expires_at or 0, refused_until=incoming.refused_until or 0
-        )
+            bundle, begin_until=until, expires_at=incoming.expires_at or 0, refused_until=incoming.refused_until or 0,
+            app=incoming.app,
+        )  # fmt: skip
         request = new_request(replace(incoming, command=bundle), now, BUNDLE)
         answer = await self._context.store.apply(ClaimBundle(request))
         if isinstance(answer, Denied):
@@ -101,6 +102,7 @@ class Bundles:
         incoming = Incoming(
             part_id(request.request_id, number), request.wire, request.grant_id, payment or bundle, part.reply_to,
             request.sent_at, bundle.expires_at or None, _refused_until(bundle), known=request.grant_id,
+            app=bundle.app,
         )  # fmt: skip
         if not isinstance(wanted, PayInvoice):
             await self._answers.refuse(incoming, Refused(Reason(wanted.reason), wanted.message))

@@ -15,6 +15,7 @@ import msgspec
 from kitestring.base.commands import Journaled
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Refused
 from kitestring.base.plugins import MethodPlugin
@@ -49,7 +50,8 @@ class Incoming(msgspec.Struct, frozen=True):
 
     A refusal of it is kept until ``refused_until`` (Unix seconds), when its age refuses it; None = as long as answers
     are, for what has no age. ``author`` is the key of whoever speaks to the service's own key, "" over a connection.
-    ``known`` is the grant under which a refusal of it is kept, "" for a stranger, of whom nothing is."""
+    ``known`` is the grant under which a refusal of it is kept, "" for a stranger, of whom nothing is. ``app`` is the
+    key of the app that speaks over a connection, "" for anybody else: another link has another one."""
 
     request_id: str
     wire: str
@@ -61,6 +63,11 @@ class Incoming(msgspec.Struct, frozen=True):
     refused_until: int | None = None
     author: str = ""
     known: str = ""
+    app: str = ""
+
+    def is_by(self, grant: Grant) -> bool:
+        """Whether the app that has asked still has the link of its connection."""
+        return not self.app or self.app == grant.caller
 
 
 def _no_relays() -> tuple[str, ...]:

@@ -175,7 +175,7 @@ class Payments:
         view_age_s = self._context.limits.view_age_s
         may_be_ours = False  # hardly any invoice is; the ledger says Stale when it is one
         for _ in range(MAX_STALE_ROUNDS):
-            if grant is None:
+            if grant is None or not asked.incoming.is_by(grant):
                 return Refused(Reason.CONNECTION_ENDED)
             try:
                 rated = await self._rated(asked, grant)

@@ -260,9 +260,12 @@ class Rig:
         more.setdefault("destination", Bolt11(text))
         return PayInvoice(payment_hash=payment_hash, amount_msat=Msat(amount), network="regtest", **more)
 
-    async def handle(self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC) -> None:
+    async def handle(
+        self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC, *, app: str = ""
+    ) -> None:
         wire = "offers" if reply_to == PAYER_OF_OFFERS else "nwc"
-        refused = await self.engine.handle(Incoming(request_id, wire, grant, command, reply_to, self.clock.now()))
+        asked = Incoming(request_id, wire, grant, command, reply_to, self.clock.now(), app=app)
+        refused = await self.engine.handle(asked)
         if refused is not None:  # whoever asks tells it
             now = self.clock.now()
             self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, reply_to),))

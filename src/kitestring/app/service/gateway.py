@@ -300,9 +300,10 @@ class Gateway:
         command, sent_at = asked.command, event.created_at
         if isinstance(command, Journaled):
             refused_until = over_at(sent_at, self._clock.now())
+            author, app = ("", event.pubkey) if grant_id else (event.pubkey, "")
             incoming = Incoming(
                 event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at,
-                expires_at(event), refused_until, "" if grant_id else event.pubkey, caller.known,
+                expires_at(event), refused_until, author, caller.known, app,
             )  # fmt: skip
             try:
                 refused = await self._engine.handle(incoming)
