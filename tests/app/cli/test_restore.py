@@ -13,15 +13,20 @@ def test_a_restored_service_receives_and_spends_after_the_books_were_compared(tm
     home, backup = tmp_path / "home", tmp_path / "monday"
     first = Service.start(home)
     first.ok("pay", first.ok("sandbox", "invoice", "50")["bolt11"])
+    first.ok("connect", "alice")
     first.ok("backup", str(backup))
     paid_later = first.ok("sandbox", "invoice", "60")["bolt11"]
     first.ok("pay", paid_later)
     refused = first.run("restore", str(backup), "--force")
     assert "another kitestring is running" in refused.stderr
+    first.ok("revoke", "alice")
     assert first.stop() == 0
-    first.ok("restore", str(backup), "--force")
+    restored = first.run("restore", str(backup), "--force")
+    assert "a link that was exchanged or revoked since the backup is good again" in restored.stdout
+    assert "alice" in [row["name"] for row in first.ok("connections")["connections"]]
 
     again = Service.start(home)
+    again.ok("revoke", "alice")  # before anything is spent
     refused = again.run("pay", paid_later)
     assert "spending is stopped here at the moment; `kitestring doctor` says why and what to do" in refused.stderr
     again.ok("sandbox", "pay", again.card["noffer"], "21")

@@ -260,9 +260,7 @@ class Rig:
         more.setdefault("destination", Bolt11(text))
         return PayInvoice(payment_hash=payment_hash, amount_msat=Msat(amount), network="regtest", **more)
 
-    async def handle(
-        self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC, *, app: str = ""
-    ) -> None:
+    async def handle(self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC, *, app: str = "") -> None:
         wire = "offers" if reply_to == PAYER_OF_OFFERS else "nwc"
         asked = Incoming(request_id, wire, grant, command, reply_to, self.clock.now(), app=app)
         refused = await self.engine.handle(asked)

@@ -6,6 +6,11 @@ import click
 
 from kitestring.app.cli.shell import Shell, common
 
+_FORGOTTEN = (
+    "connections, grants and blocked keys are as they were: a link that was exchanged or revoked since the backup is"
+    " good again. End it anew before anything is spent; `kitestring connections` lists them"
+)
+
 
 @click.command("restore")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False))
@@ -16,6 +21,8 @@ def command(shell: Shell, directory: str, force: bool) -> None:
 
     The next start receives, and spends nothing until `kitestring audit --node` has found nothing wrong. Subscriptions
     come back where there are none, and leave out the period that may have been charged since the backup.
+
+    Whatever you have changed since the backup is as it was: links that were revoked or exchanged are good again.
     """
     import time
     from pathlib import Path
@@ -25,5 +32,6 @@ def command(shell: Shell, directory: str, force: bool) -> None:
     home = shell.home
     aside = restore(home, Path(directory).absolute(), int(time.time()), force=force)
     lines = [f"restored into {home.path}", *(f"kept {path}" for path in aside)]
+    lines.append(_FORGOTTEN)
     lines += ["nothing is spent until `kitestring audit --node` finds nothing wrong; start it with `kitestring up`"]
     shell.show({"data_dir": str(home.path), "kept": [str(path) for path in aside]}, "\n".join(lines))
