@@ -29,6 +29,7 @@ from tests.kit.ledger.values import (
     fail,
     hash_of,
     lose,
+    move,
     payment,
     preimage_of,
     receipt,
@@ -131,14 +132,17 @@ async def test_a_late_truth_beyond_the_balance_marks_the_account_overdrawn_and_s
     assert await store.apply(claim("c", payment("c", 1, 0))) == too_little(0)
 
 
-async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_owner_clears_it(store: Store) -> None:
+async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_owner_funds_it(store: Store) -> None:
     await store.apply(claim("a", payment("a", 1000, 100)))
     done = await store.apply(settle("a", 5000, answered("a")))
     assert isinstance(done, Recorded)
     assert done.overdrawn
     assert await balance(store, "alice") == (100_000, 6000, 0)
     assert await store.apply(claim("b")) == too_little(0)
-    await store.apply(execute("clear", SaveAccount(Account(account_id="alice", name="Alice"))))
+    # A name that was decided on before takes no mark away.
+    await store.apply(execute("name", SaveAccount(Account(account_id="alice", name="carol"))))
+    assert await store.apply(claim("b")) == too_little(0)
+    await store.apply(execute("fund", move("more", "owner", "alice", 1)))
     assert await store.apply(claim("b")) == Claimed()
 
 

@@ -19,8 +19,8 @@ class SaveGrant(msgspec.Struct, frozen=True):
 
 
 class SaveAccount(msgspec.Struct, frozen=True):
-    """Insert an account, or change its name and its overdrawn mark; balances change by transfers alone. Denied as
-    CONFLICT where another account of the owner has this name."""
+    """Insert an account, or change its name, and nothing else of it. Denied as CONFLICT where another account of the
+    owner has this name."""
 
     account: Account
 

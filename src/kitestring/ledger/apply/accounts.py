@@ -40,7 +40,8 @@ SELECT EXISTS (SELECT 1 FROM grants INDEXED BY grants_by_account
 
 
 def save_account(batch: Batch, write: SaveAccount, _now: int) -> Denied | None:
-    """Name and the overdrawn mark (clearing it is the owner's word); balances change by transfers alone."""
+    """The name alone: balances change by transfers, and the mark of an overdrawn account goes with what covers it. What
+    the command has read of them may be old news."""
     account, key = write.account, (batch.service, write.account.account_id)
     if account.account_id.startswith("@"):
         return Denied(Reason.NOT_PERMITTED)
@@ -53,10 +54,7 @@ def save_account(batch: Batch, write: SaveAccount, _now: int) -> Denied | None:
     if known is None:
         batch.execute(_NEW_ACCOUNT, (*key, account.name, account.created_at))
         return None
-    if known.kind == "sub" and known.available < 0 and not account.overdrawn:
-        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
     batch.execute(_RENAME, (account.name, *key))
-    batch.mark(account.account_id, overdrawn=account.overdrawn)
     return None
 
 
