@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from kitestring.base.grants import Offer, Webhook
+from kitestring.base.invoices import KEEP_UNPAID_S
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.shares import Share
 from kitestring.base.transactions.feed import NoteAttempt
@@ -77,15 +78,18 @@ class LedgerMachine(Closing):
     def receive(self, name: str, received: int) -> None:
         self.credit(self.there, name, received)
 
-    @rule(grace_s=st.sampled_from([0, 60]), keep_s=st.sampled_from([3_600, 86_400]))
-    def expire(self, grace_s: int, keep_s: int) -> None:
+    @rule(
+        grace_s=st.sampled_from([0, 60]), keep_s=st.sampled_from([3_600, 86_400]), most=st.sampled_from([1, 3, 5_000])
+    )
+    def expire(self, grace_s: int, keep_s: int, most: int) -> None:
         ended = tuple(
             hash_of(name)
             for name, made in self.model.invoices.items()
             if (made.node, made.state) == (self.there, "open") and made.expires_at < self.now - grace_s
         )
-        self.apply(ExpireInvoices(ended, self.now - keep_s, self.there, self.now))
-        self.model.expire(self.there, self.now - grace_s, self.now - keep_s)
+        dropped = self.now - keep_s, self.now - KEEP_UNPAID_S
+        self.apply(ExpireInvoices(ended, dropped[0], self.there, self.now, dropped[1], most))
+        self.model.expire(self.there, self.now - grace_s, *dropped, most)
 
     # ------------------------------------------------------------ webhooks
 

@@ -216,14 +216,28 @@ class Model(Books):
             self.answer(messages)
         return "Credited"
 
-    def expire(self, node: str, before: int, drop_before: int) -> None:
+    def expire(self, node: str, before: int, drop_before: int, drop_unpaid_before: int, max_unpaid: int) -> None:
         here = {name: made for name, made in self.invoices.items() if made.node == node}
         for name, made in here.items():
             if made.of_offer and made.state == "expired" and made.expires_at < drop_before:
                 self.times.pop(self.invoices.pop(name).request)
-        for made in here.values():
-            if made.state == "open" and made.expires_at < before and not made.decision:
-                made.state = "expired"
+        ended = [one for one in here.values() if one.state == "open" and one.expires_at < before and not one.decision]
+        for made in ended:
+            made.state = "expired"
+        for account in {made.account for made in ended if not made.of_offer}:  # each has one connection
+            self._forget_unpaid(account, drop_unpaid_before, max_unpaid, ended)
+
+    def _forget_unpaid(self, account: str, drop_before: int, most: int, fresh: list[Made]) -> None:
+        """Of each connection the newest stay, and what is held inside, or somebody waits for."""
+        theirs = {
+            name: made for name, made in self.invoices.items()
+            if made.account == account and not made.of_offer and made.state in ("expired", "canceled")
+        }  # fmt: skip
+        newest = sorted((made.expires_at for made in theirs.values()), reverse=True)[:most]
+        for name, made in theirs.items():
+            is_beyond = len(newest) == most and made.expires_at < min(newest[-1], drop_before)
+            if is_beyond and not made.held_by and not self.waiting(made.id) and made not in fresh:
+                self.times.pop(self.invoices.pop(name).request, None)
 
     def leave(self, node: str, before: int) -> None:
         """The service stands on this node: those of others that ended before are left aside, its own are back."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
 from kitestring.base.errors import KitestringError, in_plain_words
-from kitestring.base.invoices import Decision, InvoiceState
+from kitestring.base.invoices import KEEP_UNPAID_S, Decision, InvoiceState
 from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
@@ -233,7 +233,7 @@ class IncomingMoney:
 
     async def _expire(self, ended: Sequence[str], now: int) -> None:
         drop_before = now - KEEP_UNPAID_OFFER_INVOICES_S
-        expire = ExpireInvoices(tuple(ended), drop_before, self._context.node.node_id, now)
+        expire = ExpireInvoices(tuple(ended), drop_before, self._context.node.node_id, now, now - KEEP_UNPAID_S)
         while isinstance(await self._context.store.apply(expire), More):
             pass  # payments went in between
 

@@ -229,7 +229,10 @@ class ActivityReader:
             return {**told, **({} if payment is None else await self._payment(event, payment))}
         if event.kind in _OF_INVOICES:
             invoice = await self._store.invoice(event.subject)
-            return {**told, **(_foreign(event) if invoice is None else await self._invoice(event, invoice))}
+            if invoice is not None:
+                return {**told, **await self._invoice(event, invoice)}
+            if event.kind is EventKind.RECEIVED:
+                return {**told, **_foreign(event)}
         if event.kind in _OF_QUESTIONS:
             return {**told, **await self._question(event)}
         whose = await self._whose(event.grant_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.grants import Offer
-from kitestring.base.invoices import Decision
+from kitestring.base.invoices import MAX_UNPAID, Decision
 from kitestring.base.money import Msat
 from kitestring.base.records import Invoice, Message, Request
 from kitestring.base.shares import Share
@@ -141,16 +141,20 @@ class ExpireInvoices(Tx[Done | More], frozen=True):
     stays: EndHold ends it.
 
     Those of offers that ended in an earlier step, and whose expiry lies before ``drop_offers_before``, are deleted with
-    their requests and replies (strangers leave no rows behind).
+    their requests and replies (strangers leave no rows behind). So are, of each connection of which one expires
+    now, those that ended unpaid before, whose expiry lies before ``drop_unpaid_before``, but for the newest
+    ``max_unpaid``: no app fills the disk.
 
-    A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
-    invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
+    A request id is then known no more; its age window, which must be shorter than the time an unpaid invoice is kept,
+    refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
     """
 
     ended: tuple[str, ...]
     drop_offers_before: int
     node_id: str
     now: int
+    drop_unpaid_before: int = 0
+    max_unpaid: int = MAX_UNPAID
 
 
 class LeaveInvoices(Tx[Done | More], frozen=True):

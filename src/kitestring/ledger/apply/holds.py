@@ -12,11 +12,12 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
-from kitestring.base.invoices import WAITING, Decision, InvoiceState
+from kitestring.base.invoices import KEEP_UNPAID_S, MAX_UNPAID, WAITING, Decision, InvoiceState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice, Request
 from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running, Stale
 from kitestring.base.transactions.invoices import MAX_DECIDING, AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
+from kitestring.ledger.apply import unpaid
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import ALARMS, INVOICE, read_invoice
 
@@ -118,6 +119,7 @@ def call_canceled(batch: Batch, invoice: Invoice, now: int) -> None:
     batch.execute(_CANCEL, (batch.service, invoice.invoice_id))
     batch.counts.count_invoice(invoice.node_id, invoice.holders, -1)
     _tell(batch, invoice, EventKind.CANCELED, now)
+    unpaid.make_room(batch, invoice.grant_id, now - KEEP_UNPAID_S, MAX_UNPAID, {invoice.invoice_id})
 
 
 def _is_free(invoice: Invoice, decision: Decision) -> bool:

@@ -28,7 +28,7 @@ from kitestring.base.transactions.answers import (
     Stale,
 )
 from kitestring.base.transactions.invoices import Credit, ExpireInvoices, LeaveInvoices, ParkSettlement, RecordInvoice
-from kitestring.ledger.apply import truth
+from kitestring.ledger.apply import truth, unpaid
 from kitestring.ledger.apply.accounts import tell_late
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.received import tell_received
@@ -195,8 +195,9 @@ def park_settlement(batch: Batch, tx: ParkSettlement) -> Done:
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
-    """Expire what the node has ended, and delete what strangers asked for and never paid, with request and reply. The
-    node has ended these in an earlier step, so that none is called unpaid and forgotten in one."""
+    """Expire what the node has ended, and delete what strangers asked for and never paid, with request and reply; of
+    connections what is beyond their number. The node has ended these in an earlier step, so that none is called unpaid
+    and forgotten in one."""
     service = batch.service
     gone = (service, tx.drop_offers_before, tx.node_id, SWEEP_LIMIT)
     abandoned = batch.execute(_ABANDONED, gone).fetchall()
@@ -207,6 +208,8 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
         batch.counts.count_invoice(tx.node_id, holders(grant_id, *of_offer), -1)
         if grant_id:  # strangers ask for as many as they like: nobody waits for them, and they would fill the feed
             batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
+    for grant_id in {grant_id for _, _, grant_id, *_ in expired}:
+        unpaid.make_room(batch, grant_id, tx.drop_unpaid_before, tx.max_unpaid, {row[0] for row in expired})
     return More() if len(abandoned) == SWEEP_LIMIT else Done()
 
 
