@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kitestring.backend.clink import book as room
-from kitestring.backend.clink.book import FILE_NAME, KEEP_S, InvoiceRow, OrderRow, WalletBook, copy_book
+from kitestring.backend.clink.book import (
+    FILE_NAME,
+    FORGET_LIMIT,
+    KEEP_S,
+    KEEP_UNPAID_S,
+    InvoiceRow,
+    OrderRow,
+    WalletBook,
+    copy_book,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled
@@ -153,6 +162,52 @@ def test_what_ended_long_ago_is_forgotten_and_its_sums_and_all_that_is_open_stay
     assert book.change_msat() == before - 21_500
     assert book.settle(hashes["open"], PREIMAGE, later)
     assert [row.place for row in book.settled_after(0, 10)] == [2]
+
+
+def steps_of(book: WalletBook, change: Callable[[], object]) -> int:
+    """How many hundreds of steps SQLite takes for a change."""
+    steps: list[None] = []
+    book._db.set_progress_handler(lambda: steps.append(None), 100)
+    change()
+    book._db.set_progress_handler(None, 0)
+    return len(steps)
+
+
+def test_no_order_and_no_invoice_costs_more_for_those_that_are_kept(book: WalletBook) -> None:
+    """With as many as a busy quarter brings each one held up the whole service for seconds."""
+    with book._db:
+        book._db.execute("BEGIN")
+        for number in range(5_000):
+            key = ("wallet", f"{number * 7919 % 5_000:064x}", "lnbc1…", 1_000)
+            book._db.execute("INSERT INTO orders VALUES (?,?,?,?,9,?,x'',?,0,'settled','','')", (*key, NOW, NOW))
+            book._db.execute("INSERT INTO invoices VALUES (?,?,?,?,?,x'','over','',0,NULL,0)", (*key, NOW))
+    assert steps_of(book, lambda: book.begin(ORDER)) < 20
+    assert steps_of(book, lambda: book.add_invoice(INVOICE, NOW)) < 20
+    assert steps_of(book, lambda: book.reopen(NOW + 1)) < 20
+    assert steps_of(book, lambda: book.begin(replace(ORDER, payment_hash=OTHER, sent_at=NOW + KEEP_S + 1))) < 50
+    left = book._db.execute("SELECT count(*) FROM orders WHERE state <> 'open'").fetchone()[0]
+    assert left == 5_000 - FORGET_LIMIT
+
+
+def test_an_invoice_that_nobody_paid_is_forgotten_sooner_than_one_that_was(book: WalletBook) -> None:
+    for number, name in enumerate((HASH, OTHER)):
+        book.add_invoice(replace(INVOICE, payment_hash=name), NOW)
+        book.give_up(name)
+        assert not number or book.settle(name, "", NOW)
+    later = INVOICE.expires_at + KEEP_UNPAID_S
+    for now, is_there in ((later, True), (later + 1, False)):
+        book.add_invoice(replace(INVOICE, payment_hash=f"{now:064x}"), now)
+        assert (book.invoice(HASH) is not None) is is_there
+    assert book.invoice(OTHER) is not None
+
+
+def test_a_file_that_was_made_without_its_indexes_gets_them(book: WalletBook, tmp_path: Path) -> None:
+    for name in ("orders_ended", "invoices_ended"):
+        book._db.execute(f"DROP INDEX {name}")
+    again = WalletBook(tmp_path, "wallet")
+    assert again.begin(ORDER)
+    assert again.add_invoice(INVOICE, NOW)
+    again.close()
 
 
 def test_wallets_have_books_of_their_own_in_one_file_for_the_owner_alone(book: WalletBook, tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ from kitestring.base.payments import Failed, FailureReason, Settled
 FILE_NAME: Final = "clink-wallet.db"
 #: Rows that have ended are forgotten after so many seconds; the ledger has what became of them.
 KEEP_S: Final = 90 * 86_400
+#: Invoices that nobody has paid, sooner: strangers ask for any number of them, and each row has some 3 kB.
+KEEP_UNPAID_S: Final = 7 * 86_400
+#: Rows of each sort that one change forgets at most: the service waits for it, some milliseconds.
+FORGET_LIMIT: Final = 50
 #: Open invoices of one wallet. The service bounds those of strangers far below this.
 MAX_OPEN_INVOICES: Final = 20_000
 #: Characters kept of what the wallet said.
@@ -68,6 +72,19 @@ CREATE UNIQUE INDEX invoices_settled ON invoices (wallet_id, place) WHERE place 
 CREATE INDEX invoices_open ON invoices (wallet_id, expires_at) WHERE state = 'open';
 CREATE INDEX orders_open ON orders (wallet_id) WHERE state = 'open';
 """
+#: Of what is forgotten, also in a file that was made without them: no change walks through all that was kept.
+_OF_THE_PAST: Final = """
+CREATE INDEX IF NOT EXISTS orders_ended ON orders (wallet_id, sent_at) WHERE state <> 'open';
+CREATE INDEX IF NOT EXISTS invoices_ended ON invoices (wallet_id, state, expires_at) WHERE state <> 'open';
+"""
+_FORGET_ORDERS: Final = """
+DELETE FROM orders WHERE rowid IN (
+  SELECT rowid FROM orders INDEXED BY orders_ended
+  WHERE wallet_id = ? AND state <> 'open' AND sent_at < ? ORDER BY sent_at LIMIT ?)"""
+_FORGET_INVOICES: Final = """
+DELETE FROM invoices WHERE rowid IN (
+  SELECT rowid FROM invoices INDEXED BY invoices_ended
+  WHERE wallet_id = ? AND state <> 'open' AND state = ? AND expires_at < ? ORDER BY expires_at LIMIT ?)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +146,9 @@ class WalletBook:
                     for statement in _SCHEMA.split(";\n"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {_VERSION}")
+                if version <= _VERSION:
+                    for statement in _OF_THE_PAST.split(";\n"):
+                        self._db.execute(statement)
                 self._db.execute("INSERT OR IGNORE INTO wallets (wallet_id, network) VALUES (?, '')", (self._wallet,))
         except sqlite3.OperationalError:
             raise  # full, locked, read-only: the file is well
@@ -196,10 +216,7 @@ class WalletBook:
         Forgets what ended long before it."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
-                "DELETE FROM orders WHERE wallet_id = ? AND state <> 'open' AND sent_at < ?",
-                (self._wallet, row.sent_at - KEEP_S),
-            )
+            self._db.execute(_FORGET_ORDERS, (self._wallet, row.sent_at - KEEP_S, FORGET_LIMIT))
             return self._db.execute(
                 """INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 'open', '', '')
                 ON CONFLICT DO UPDATE SET bolt11 = excluded.bolt11, amount_msat = excluded.amount_msat,
@@ -278,10 +295,8 @@ class WalletBook:
         Forgets what ended long before."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
-                "DELETE FROM invoices WHERE wallet_id = ? AND state <> 'open' AND expires_at < ?",
-                (self._wallet, now - KEEP_S),
-            )
+            for state, keep_s in (("settled", KEEP_S), ("over", KEEP_UNPAID_S)):
+                self._db.execute(_FORGET_INVOICES, (self._wallet, state, now - keep_s, FORGET_LIMIT))
             return self._db.execute(
                 """INSERT OR IGNORE INTO invoices
                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'open', '', 0, NULL, 0
@@ -327,8 +342,8 @@ class WalletBook:
         """Take back those that were given up although they have not expired by then (Unix seconds); tell them."""
         with self._db:
             rows = self._db.execute(
-                """UPDATE invoices SET state = 'open' WHERE wallet_id = ? AND state = 'over' AND expires_at >= ?
-                RETURNING *""",
+                """UPDATE invoices INDEXED BY invoices_ended SET state = 'open'
+                WHERE wallet_id = ? AND state <> 'open' AND state = 'over' AND expires_at >= ? RETURNING *""",
                 (self._wallet, expired_after),
             ).fetchall()
         return [_invoice(row) for row in rows]
