@@ -18,13 +18,14 @@ from kitestring.base.records import BUNDLE, Message
 from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions.answers import DecisionStored, Denied, Tx
 from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
-from kitestring.base.transactions.owner import SaveBlock, SaveGrant, SaveSession, Write
+from kitestring.base.transactions.owner import Execute, SaveBlock, SaveGrant, SaveSession, Write
 from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment, RecordPayment
 from kitestring.base.transactions.requests import Answer
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.ledger.values import claim, hash_of, payment, preimage_of, reply
-from tests.prove.ground import HASHES, MORE_HASHES, NUMBERED, POINTER, Ground, agree, word
+from tests.prove.editing import CAREFUL, Editing
+from tests.prove.ground import HASHES, MORE_HASHES, NUMBERED, POINTER, agree, word
 from tests.prove.rows import OPEN
 
 CALLERS = tuple(f"{number:02x}" * 32 for number in (1, 2, 3))
@@ -41,13 +42,11 @@ TOKENS = st.none() | st.builds(Token, st.just(POINTER), WORDS, st.booleans())
 #: Of one caller, of all: open wide, soon closed, closed.
 GATES = st.sampled_from([(99, 99), (99, 99), (99, 99), (2, 99), (99, 3), (0, 0)])
 VERDICTS = st.sampled_from(["as asked", "as asked", "as asked", "budget", "budget", "deny", "block", "expire"])
-#: How often whoever asks or decides is mistaken about what there is.
-CAREFUL = st.sampled_from([True, True, True, True, False])
 #: To whom of all that wait a message is said with what ends their waiting; the others are told later.
 TOLD = st.sampled_from(["all", "all", "some", "none"])
 
 
-class Asking(Ground):
+class Asking(Editing):
     """Whatever a public key may ask by the pointer, and whatever its owner may say. ``words`` counts the answers."""
 
     words: ClassVar[Counter[tuple[str, str]]] = Counter()
@@ -210,6 +209,8 @@ class Asking(Ground):
                 return self.model.claim_bundle(tx)
             case Answer():
                 return self.model.finish(tx)
+            case Execute():
+                return self.model.command(tx.request.request_id, tx.request.sent_at, tx.writes)
             case RecordPayment(payment_id, outcome):
                 state = "settled" if isinstance(outcome, Settled) else "failed"
                 return self.model.end(payment_id, state, 0, tx.messages)
@@ -264,7 +265,7 @@ class Asking(Ground):
     @rule(data=st.data(), number=st.integers(2, 4))
     def at_once(self, data: st.DataObject, number: int) -> None:
         """What several tasks have decided before any of them is in the ledger."""
-        kinds = [self._an_ask, self._a_debit]
+        kinds = [self._an_ask, self._a_debit, self._an_edit]
         if self.model.questions:
             kinds += [self._a_join, self._a_decision, self._a_decision]
         if self.model.payments:
@@ -290,10 +291,15 @@ class Asking(Ground):
     def mint(self, value: str, least: int, most: int, life_s: int) -> None:
         self.command(SaveSession(DebitSession(POINTER, value, Msat(least), Msat(most), self.now + life_s, self.now)))
 
-    @precondition(lambda self: any(one.caller and one.revoked_at is None for one in self.model.grants.values()))
+    def _kids(self) -> list[str]:
+        """The grants of keys at pointers."""
+        living = {name: one for name, one in self.model.grants.items() if one.revoked_at is None}
+        return sorted(name for name, one in living.items() if one.caller and one.pointer_id)
+
+    @precondition(lambda self: self._kids())
     @rule(data=st.data())
     def revoke(self, data: st.DataObject) -> None:
-        kids = sorted(name for name, one in self.model.grants.items() if one.caller and one.revoked_at is None)
+        kids = self._kids()
         grant = self.model.grants[data.draw(st.sampled_from(kids))]
         self.command(SaveGrant(replace(grant, revoked_at=self.now, version=grant.version + 1)))
 

@@ -17,7 +17,7 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError
 from kitestring.base.records import NodeView, Request
 from kitestring.base.transactions.answers import Denied, Tx
-from kitestring.base.transactions.owner import SaveAccount, SaveGrant, Write
+from kitestring.base.transactions.owner import Execute, SaveAccount, SaveGrant, Write
 from kitestring.base.transactions.requests import Prune
 from kitestring.base.transactions.service import SetSpending
 from kitestring.base.zones import UTC, Zone
@@ -37,6 +37,7 @@ TAXES = (0, 7, 300)
 #: A node that can always pay what is asked for.
 RICH = NodeView(Msat(10**18), Msat(0))
 ACCOUNTS = ("alice", "bob")
+PAYING = frozenset({"pay_invoice", "pay_keysend"})
 #: Everything that may be odd about the world.
 HAZARDS = frozenset({"time goes back", "budget edited", "zone edited", "fee below zero", "nothing received"})
 HASHES = ("one", "two", "three", "four", "five")
@@ -106,7 +107,7 @@ class Ground(RuleBasedStateMachine):
         self.truths: dict[str, tuple[str, int]] = {}
         self._open()
         grants = [
-            Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budgets=mine)
+            Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, methods=PAYING, budgets=mine)
             for account, mine in zip(ACCOUNTS, budgets, strict=True)
         ]
         till = {"account_id": "alice", "pointer_id": POINTER}
@@ -139,10 +140,14 @@ class Ground(RuleBasedStateMachine):
         """A request that is sent and received now."""
         return request(name, sent_at=self.now, received_at=self.now, **of)
 
+    def owners(self, *writes: Write) -> Execute:
+        """A new command of the owner."""
+        tx = execute(f"command{self.number()}", *writes)
+        return replace(tx, request=replace(tx.request, sent_at=self.now, received_at=self.now))
+
     def execute(self, *writes: Write) -> str:
         """What the ledger says to a new command of the owner."""
-        tx = execute(f"command{self.number()}", *writes)
-        return word(self.apply(replace(tx, request=replace(tx.request, sent_at=self.now, received_at=self.now))))
+        return word(self.apply(self.owners(*writes)))
 
     def command(self, *writes: Write) -> str:
         """The same, and the model says so too."""
@@ -157,6 +162,14 @@ class Ground(RuleBasedStateMachine):
     def tax(self, grant: Grant, internal: bool) -> Msat:
         """What the service takes for a payment, by a setting that changes all the time; nothing from bob."""
         return Msat(0 if internal or grant.account_id == "bob" else TAXES[self.count % len(TAXES)])
+
+    def next_tax(self, grant: Grant, internal: bool) -> Msat:
+        """What it will take for the next payment."""
+        self.count += 1
+        try:
+            return self.tax(grant, internal)
+        finally:
+            self.count -= 1
 
     def fresh(self, kind: str) -> str:
         """The name of a hash that nobody knows yet."""
@@ -188,12 +201,6 @@ class Ground(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from(STEPS_S))
     def time_goes_back(self, seconds: int) -> None:
         self.now -= seconds
-
-    @precondition(lambda self: self.plays("budget edited"))
-    @rule(data=st.data(), budgets=NUMBERED)
-    def edit(self, data: st.DataObject, budgets: tuple[Budget, ...]) -> None:
-        grant = self.model.grants[data.draw(st.sampled_from(sorted(self.model.grants)))]
-        self.command(SaveGrant(replace(grant, budgets=budgets, version=grant.version + 1)))
 
     @precondition(lambda self: self.plays("zone edited"))
     @rule(zone=ZONES)
@@ -234,8 +241,9 @@ class Ground(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ looking
 
-    def try_out(self, tx: Tx[object]) -> object:
-        """Apply it on the store's own connection, and take it back. Raises whatever refuses it."""
+    def try_out(self, *transactions: Tx[object]) -> object:
+        """Apply them on the store's own connection, and take them back; the answer to the last one. Raises whatever
+        refuses one."""
         writer: Any = self.store._writer
         connection = writer.connection
         connection.execute("BEGIN IMMEDIATE")
@@ -243,9 +251,9 @@ class Ground(RuleBasedStateMachine):
             memory = Memory()
             memory.begin(connection)
             batch = Batch(connection, writer._service, memory)
-            answer = APPLY[type(tx)](batch, tx)
+            answers = [APPLY[type(tx)](batch, tx) for tx in transactions]
             batch.flush()
-            return answer
+            return answers[-1]
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -17,7 +17,8 @@ from kitestring.base.transactions.payments import ClaimPayment, RecordPayment, R
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.ledger.values import claim, hash_of, invoice, payment, preimage_of, record_invoice, reply
-from tests.prove.asking import ASKED, CAREFUL, TOLD, Asking
+from tests.prove.asking import ASKED, TOLD, Asking
+from tests.prove.editing import CAREFUL
 from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, word
 from tests.prove.rows import Made, Paid
 

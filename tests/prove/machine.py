@@ -21,8 +21,9 @@ from kitestring.base.webhooks import DeliveryState, WebhookAnswer, after
 from kitestring.ledger.audit.checks import audit
 from tests.kit.clock import STEPS_S
 from tests.kit.ledger.values import NODE, SERVICE, hash_of, preimage_of
-from tests.prove.asking import ASKED, CAP, CAREFUL, SHARES, TOLD
-from tests.prove.closing import Closing
+from tests.prove.asking import ASKED, CAP, SHARES, TOLD
+from tests.prove.deciding import Deciding
+from tests.prove.editing import CAREFUL
 from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, HAZARDS, NAMES
 from tests.prove.known import KNOWN
 from tests.prove.rows import OPEN, Paid
@@ -31,7 +32,7 @@ FEES = st.sampled_from([0, 1, 20, 50, 5_000, 10**12])
 ENDS = st.sampled_from(["settled", "settled", "failed", "unknown", "resolved"])
 
 
-class LedgerMachine(Closing):
+class LedgerMachine(Deciding):
     """All of it: payments, what comes in, and what is compared after each step."""
 
     # ------------------------------------------------------------ payments

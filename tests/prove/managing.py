@@ -14,7 +14,7 @@ from kitestring.base.transactions.owner import EndOffers, SaveGrant, SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.managing import APP, GRANT, LINK, manages
 from tests.kit.ledger.managing import offer as offer_of
-from tests.prove.asking import CAREFUL
+from tests.prove.editing import CAREFUL
 from tests.prove.ground import word
 from tests.prove.selling import STATES, Selling
 

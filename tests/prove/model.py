@@ -60,6 +60,10 @@ class Model(Books):
         self._wait(tx.request, tx.payment.payment_id)
         return "Claimed"
 
+    def would_claim(self, tx: ClaimPayment) -> str:
+        """What :meth:`claim` would say, and nothing is claimed."""
+        return self._known(tx.request) or self._refusal(tx) or "Claimed"
+
     def _refusal(self, tx: ClaimPayment) -> str | None:
         paid = self._paid(tx.payment)
         grant = self.grants.get(tx.request.grant_id)

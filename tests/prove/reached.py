@@ -7,6 +7,8 @@ from typing import Final
 from tests.prove.model import Model
 from tests.prove.rows import Made, Paid
 
+#: What the owner may change of a grant.
+CHANGES: Final = ("paused", "resumed", "rotated", "renamed", "limited", "allowed otherwise", "told less")
 _ENDS: Final = ("settled", "failed")
 _MOVED: Final = ("a keysend", "a bundle", "a held payment", "a held payment inside")
 #: Every state, with whatever happens in the middle of one.
@@ -23,6 +25,11 @@ STATES: Final = (
     *(f"sale {said}" for said in ("Claimed", "Stale")),
     *(f"offer {said}" for said in ("Claimed", "unknown_target")),
     *(f"managed {said}" for said in ("Claimed", "Finished", "Stale", "over_budget", "unknown_target")),
+    *(f"grant {what}{when}" for what in CHANGES for when in ("", " while it pays")),
+    "pointer edited while somebody asks",
+    "claim decided anew",
+    *(f"claim as the engine decides it: {said}" for said in ("Claimed", "Joined", "AlreadyPaid", "over_budget")),
+    *(f"asked while paused: {said}" for said in ("Joined", "AlreadyPaid", "over_budget")),
     "account closed",
     "account closed, and paid late",
     *(f"account kept open by {keeps}" for keeps in ("money", "a grant", "an invoice")),

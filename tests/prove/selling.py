@@ -12,7 +12,7 @@ from kitestring.base.grants import Offer, OfferState
 from kitestring.base.transactions.owner import SaveOffer
 from tests.kit.changed import replace
 from tests.kit.ledger.values import invoice, record_invoice, reply
-from tests.prove.asking import CAREFUL
+from tests.prove.editing import CAREFUL
 from tests.prove.ground import ACCOUNTS, NAMES, word
 from tests.prove.holding import Holding
 from tests.prove.rows import Made
