@@ -148,11 +148,11 @@ class Shop:
     """Somebody else's service behind a relay: it makes an invoice for each request."""
 
     def __init__(self, office: Office, relay: HostileRelay) -> None:
-        self.office, self.relay = office, relay
+        self.office, self.relay, self.script = office, relay, Script()
         relay.script = self.answer
 
     def answer(self, request: Request) -> Iterable[Event]:
-        text = self.office.node.outside_bolt11(1_000 * int(request.members["amount_sats"]))
+        text = self.office.node.outside_bolt11(1_000 * int(request.members["amount_sats"]), script=self.script)
         return [request.reply({"bolt11": text}, at=EPOCH)]
 
     def code(self, offer: str = "tips") -> str:
@@ -170,6 +170,27 @@ async def test_a_repeated_payment_of_an_offer_asks_for_no_second_invoice(shop: S
     again = await shop.office.run("pay", target=shop.code(), amount_msat=21_000)
     assert first == again
     assert [request.members["amount_sats"] for request in shop.relay.requests] == [21]
+
+
+async def test_of_the_same_payment_of_an_offer_twice_at_once_one_invoice_is_paid_and_both_name_its_hash(
+    shop: Shop,
+) -> None:
+    shop.script = Script(settles_after_s=None)
+    asked: dict[str, Any] = {"target": shop.code(), "amount_msat": 21_000, "wait_s": 0}
+    both = [await one for one in [asyncio.create_task(shop.office.refused("pay", **asked)) for _ in range(2)]]
+    assert len(shop.relay.requests) == 2, "each has asked for an invoice before the other was claimed"
+    (sent,) = shop.office.node.sends
+    assert {error.reason for error in both} == {Reason.PAYMENT_IN_FLIGHT}
+    assert {error.details.get("payment_hash", sent) for error in both} == {sent}
+    again = await shop.office.refused("pay", **asked)
+    assert again.details == {"payment_hash": sent}
+
+
+async def test_of_two_orders_with_one_key_at_once_the_second_is_not_told_of_the_first_as_its_own(shop: Shop) -> None:
+    orders = [{"target": shop.code(), "amount_msat": sats * 1_000} for sats in (21, 22)]
+    ends = await asyncio.gather(*(shop.office.run("pay", **one) for one in orders), return_exceptions=True)
+    (refused,) = (end for end in ends if isinstance(end, KitestringError))
+    assert (refused.reason, len(shop.office.node.sends)) == (Reason.ALREADY_USED, 1)
 
 
 async def test_what_was_seen_of_an_offer_is_paid_without_asking_its_service_again(shop: Shop) -> None:

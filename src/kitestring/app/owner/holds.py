@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from kitestring.app.owner.command import Call, Commands, Read, Receive, in_words, key_reused
 from kitestring.app.owner.desk import Reading, Receiving, expect
-from kitestring.app.owner.money import show_transaction
+from kitestring.app.owner.money import claimed_by, show_transaction
 from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat, NoParams, of_others
 from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
@@ -79,6 +79,8 @@ async def hold_create(desk: Receiving, params: HoldCreateParams, call: Call) -> 
     else:
         command = _repeated(stored.command, wanted)
     outcome = await desk.make_invoice(call.request_id, call.caller.grant_id, command, params.wait_s)
+    if claimed := await claimed_by(desk, call):
+        command = _repeated(claimed, wanted)
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     made = show_transaction(expect(outcome, Invoiced).transaction)
@@ -119,9 +121,12 @@ async def hold_cancel(desk: Receiving, params: HoldCancelParams, call: Call) -> 
 
 async def _decide(desk: Receiving, command: SettleHold | CancelHold, wait_s: int, call: Call) -> Outcome:
     stored = await desk.store.request(call.request_id)
+    name = "hold_settle" if isinstance(command, SettleHold) else "hold_cancel"
     if stored is not None and stored.command and thaw(stored.command) != command:
-        raise key_reused("hold_settle" if isinstance(command, SettleHold) else "hold_cancel")
+        raise key_reused(name)
     outcome = await desk.decide_hold(call.request_id, call.caller.grant_id, command, wait_s)
+    if (claimed := await claimed_by(desk, call)) and thaw(claimed) != command:
+        raise key_reused(name)
     if outcome is None:
         raise KitestringError(
             Reason.PAYMENT_IN_FLIGHT,

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Commands, Spend, key_reused
 from kitestring.app.owner.desk import Spending, expect
-from kitestring.app.owner.money import MaxFeeMsat, in_flight, show_paid
+from kitestring.app.owner.money import MaxFeeMsat, claimed_by, in_flight, show_paid
 from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_WAIT_S, AmountMsat
 from kitestring.app.owner.results import money as results
 from kitestring.app.service.execute import Result
@@ -39,16 +39,11 @@ async def pay_key(desk: Spending, params: KeysendParams, call: Call) -> Result:
     if stored is not None:  # repeated: the stored order, with its preimage, is carried on
         command = _stored_order(stored.command, command)
     outcome = await desk.pay(call.request_id, call.caller.grant_id, command, params.wait_s)
+    if claimed := await claimed_by(desk, call):  # the preimage, and so the hash, was drawn with the claim
+        command = _stored_order(claimed, command)
     if outcome is None:
-        raise in_flight(await _hash_of(desk, call.request_id))
+        raise in_flight(command.payment_hash if claimed else "")
     return show_paid(expect(outcome, Paid))
-
-
-async def _hash_of(desk: Spending, request_id: str) -> str:
-    """The payment hash, which follows from the preimage that was drawn with the claim."""
-    stored = await desk.store.request(request_id)
-    command = thaw(stored.command) if stored is not None and stored.command else None
-    return command.payment_hash if isinstance(command, PayInvoice) else ""
 
 
 def _order(params: KeysendParams) -> PayInvoice:

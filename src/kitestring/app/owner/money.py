@@ -113,18 +113,25 @@ async def pay(desk: Spending, params: PayParams, call: Call) -> Result:
     else:  # repeated: the stored order is carried on, an offer is not asked for a second invoice
         command = _stored_order(stored.command, params)
     outcome = await desk.pay(call.request_id, call.caller.grant_id, command, params.wait_s)
+    if claimed := await claimed_by(desk, call):  # while the payee was asked, the same key may have come once more
+        command = _stored_order(claimed, params)
     if outcome is None:
-        raise in_flight(command.payment_hash)
+        raise in_flight(command.payment_hash if claimed else "")
     return show_paid(expect(outcome, Paid))
 
 
+async def claimed_by(desk: Reading, call: Call) -> bytes:
+    """The command under the id of this call by now, b"" where there is none: of two that come at once with one key the
+    second must not take the end of the first for its own."""
+    stored = await desk.store.request(call.request_id)
+    return b"" if stored is None else stored.command
+
+
 def in_flight(payment_hash: str) -> KitestringError:
-    """The error that tells that a payment has no end yet."""
-    return KitestringError(
-        Reason.PAYMENT_IN_FLIGHT,
-        "the payment is still under way; `kitestring transactions --unpaid` shows how it ends",
-        payment_hash=payment_hash,
-    )
+    """The error that tells that a payment has no end yet; ``payment_hash`` "" = which one it is does not show yet."""
+    known = {"payment_hash": payment_hash} if payment_hash else {}
+    sentence = "the payment is still under way; `kitestring transactions --unpaid` shows how it ends"
+    return KitestringError(Reason.PAYMENT_IN_FLIGHT, sentence, **known)
 
 
 def show_paid(paid: Paid) -> Result:
@@ -229,6 +236,8 @@ async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
     if stored is None:
         await _need_receivable(desk, Msat(params.amount_msat))
     outcome = await desk.make_invoice(call.request_id, call.caller.grant_id, command, params.wait_s)
+    if (claimed := await claimed_by(desk, call)) and thaw(claimed) != command:
+        raise key_reused("invoice")
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     made = expect(outcome, Invoiced).transaction
