@@ -580,7 +580,7 @@ CREATE INDEX invoices_held ON invoices (service, invoice)
 WHERE hold_blocks > 0 AND (state = 'open' OR state = 'accepted');
 CREATE INDEX invoices_abandoned ON invoices (service, expires_at) WHERE state = 'expired' AND offer_id <> '';
 -- Of each connection only the newest of these are kept: an app may ask for any number.
-CREATE INDEX invoices_ended_unpaid ON invoices (service, grant_id, expires_at)
+CREATE INDEX invoices_ended_unpaid ON invoices (service, grant_id, expires_at, state)
 WHERE (state = 'expired' OR state = 'canceled') AND grant_id <> '';
 CREATE INDEX invoices_by_grant ON invoices (service, grant_id, created_at);
 CREATE INDEX invoices_by_account ON invoices (service, account_id, created_at);
