@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any, Final
 
-from tests.prove.parsers import Parser
+from tests.prove.parser import Parser
 
 #: Pieces that mean something to somebody.
 PIECES: Final = (
