@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kitestring.app.cli.json_schema import commands_of, schema_of
+from kitestring.app.cli.json_schema import schema_of
+from kitestring.app.cli.listed import commands_of
 from kitestring.app.cli.main import cli
 
 _HEAD: Final = """\

@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 
 from kitestring.app.cli import from_row
+from kitestring.app.cli.loading import load
+from kitestring.app.cli.summaries import lines_of
 from kitestring.app.owner import command as classes
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import CommandSpec
@@ -64,8 +66,11 @@ def test_the_rows_of_the_page_are_commands_of_the_command_line(rows: tuple[Comma
     assert run(balance, "bob", answer={"account": "bob"}).asked == [("account_balance", {"name": "bob"})]
     said = run(tag, "bob", "till", "--idempotency-key", "k")
     assert said.asked == [("account_tag", {"account": "bob", "tag": "till"}, "k")]
-    group = from_row.make("account")
-    assert {"balance", "tag"} <= set(getattr(group, "commands", {}))
+    listed = lines_of("account")
+    assert (listed["balance"], listed["tag"]) == (rows[0].summary, rows[1].summary)
+    for row, made in zip(rows, (balance, tag), strict=True):
+        assert made.get_short_help_str(100) == row.summary
+        assert load(row.words).help == made.help
 
 
 def test_every_class_of_command_is_on_the_page() -> None:

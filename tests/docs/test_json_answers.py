@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.cli.json_schema import commands_of
+from kitestring.app.cli.listed import commands_of
 from kitestring.app.cli.main import cli
 from tests.kit.app.answers import hold_one
 from tests.kit.app.console import Service

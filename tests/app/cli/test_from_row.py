@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import click
 import msgspec
 import pytest
 from click.testing import CliRunner
 
 from kitestring.app.cli import from_row
-from kitestring.app.cli.shell import Group
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import Call, Read
 from kitestring.app.owner.desk import Reading
@@ -124,78 +122,12 @@ async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
     return {"greeting": params.name}
 
 
-@pytest.fixture
-def added(monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = {"greet": Read("greet", GreetParams, greet, GreetingJson)}
-    words = ("greetings say", "greetings loud shout", "account greet")
-    rows = tuple(CommandRow("greet", "greetings", one) for one in words)
-    monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
-    monkeypatch.setitem(table.GROUPS, "greetings", "Greetings: say.")
-    monkeypatch.setitem(table.SUBGROUPS, "greetings loud", "Loud greetings.")
-    monkeypatch.setattr(from_row, "command", lambda name: specs.get(name) or commands.command(name))
-
-
-@pytest.mark.usefixtures("added")
-def test_rows_of_a_new_word_become_a_group() -> None:
-    group = from_row.make("greetings")
-    assert isinstance(group, Group)
-    assert (group.help, list(group.commands)) == ("Greetings: say.", ["say", "loud"])
-    assert group.commands["say"].help == "Greet NAME.\n\nLouder with --loud."
-
-
-@pytest.mark.usefixtures("added")
-def test_rows_of_three_words_join_the_group_in_the_group_or_make_it() -> None:
-    by_hand, inner = click.Group("greetings"), click.Group("loud")
-    assert list(from_row.complete(by_hand).commands) == ["say", "loud"]
-    made = by_hand.commands["loud"]
-    assert isinstance(made, click.Group)
-    assert (made.help, list(made.commands)) == ("Loud greetings.", ["shout"])
-    inner.add_command(click.Command("whisper"))
-    other = click.Group("greetings", commands={"loud": inner})
-    from_row.complete(other)
-    assert list(inner.commands) == ["whisper", "shout"]
-
-
-@pytest.mark.usefixtures("added")
-def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
-    @click.group("account")
-    def by_hand() -> None:
-        pass
-
-    made = {row.words.split(" ")[1]: click.Command(row.name) for row in TABLE if row.words.startswith("account ")}
-    by_hand.commands.update(made)
-    completed = from_row.complete(by_hand)
-    assert list(completed.commands) == [*made, "greet"]
-    assert {name: completed.commands[name] for name in made} == made
-
-
-@pytest.mark.usefixtures("added")
-def test_words_that_have_files_of_their_own_and_rows_are_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = (CommandRow("greet", "greetings", f"debit {words}") for words in ("corner create", "grants", "budget"))
-    monkeypatch.setattr(table, "TABLE", tuple(rows))
-    monkeypatch.setitem(table.SUBGROUPS, "debit corner", "Corners: create.")
-    group = from_row.make("debit")
-    assert isinstance(group, Group)
-    assert {"budget", "grants", "corner", "pointer", "request", "subscribe", "subscriptions"} == set(group.commands)
-    assert group.commands["budget"].help != group.commands["grants"].help  # what is written by hand comes first
-    inner = group.commands["corner"]
-    assert isinstance(inner, Group)
-    assert (inner.help, list(inner.commands)) == ("Corners: create.", ["create"])
-    assert inner.commands["create"].help == "Greet NAME.\n\nLouder with --loud."
-
-
-def test_a_group_inside_a_group_that_is_written_by_hand_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
-    @click.group("account")
-    def by_hand() -> None:
-        pass
-
-    inner = Group("key", commands={"show": click.Command("show")})
-    by_hand.add_command(inner)
-    rows = (CommandRow("balance", "money", f"account key {word}") for word in ("show", "make"))
-    monkeypatch.setattr(table, "TABLE", tuple(rows))
-    from_row.complete(by_hand)
-    assert by_hand.commands["key"] is inner
-    assert list(inner.commands) == ["show", "make"]
+def test_a_new_row_is_a_command_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = Read("greet", GreetParams, greet, GreetingJson)
+    monkeypatch.setattr(table, "TABLE", (*TABLE, CommandRow("greet", "greetings", "greetings loud shout", "Greet.")))
+    monkeypatch.setattr(from_row, "command", lambda name: spec if name == "greet" else commands.command(name))
+    made = from_row.make("greetings loud shout")
+    assert (made.name, made.help) == ("shout", "Greet NAME.\n\nLouder with --loud.")
 
 
 def test_a_parameter_that_cannot_be_typed_is_named() -> None:

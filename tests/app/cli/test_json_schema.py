@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from kitestring.app.cli.json_schema import DIALECT, commands_of, schema_of, schema_of_one
+from kitestring.app.cli.json_schema import DIALECT, schema_of, schema_of_one
+from kitestring.app.cli.listed import commands_of
 from kitestring.app.cli.main import cli
 from tests.kit.app.console import commands, kitestring
 

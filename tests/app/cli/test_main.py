@@ -168,7 +168,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result
         def command() -> None:
             raise error
 
-        monkeypatch.setattr(program.CommandGroup, "get_command", lambda *_: command)
+        monkeypatch.setattr(program.Program, "get_command", lambda *_: command)
         return kitestring("init")
 
     return fail

@@ -14,9 +14,9 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
+from kitestring.app.cli.listed import commands_of
 from kitestring.app.cli.main import cli
 from kitestring.app.cli.shell import Shell
-from kitestring.app.cli.summaries import SUMMARIES
 
 
 def kitestring(*args: str, **environment: str) -> Result:
@@ -26,22 +26,7 @@ def kitestring(*args: str, **environment: str) -> Result:
 
 def commands() -> dict[str, click.Command]:
     """Every command that can be run, by its words."""
-    context = click.Context(cli)
-    found: dict[str, click.Command] = {}
-    for name in SUMMARIES:
-        command = cli.get_command(context, name)
-        assert command is not None
-        found |= _inner(name, command)
-    return found
-
-
-def _inner(words: str, command: click.Command) -> dict[str, click.Command]:
-    if not isinstance(command, click.Group):
-        return {words: command}
-    found: dict[str, click.Command] = {}
-    for word, sub in command.commands.items():
-        found |= _inner(f"{words} {word}", sub)
-    return found
+    return commands_of(cli)
 
 
 class Noted(Shell):

@@ -8,13 +8,10 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.columns import Column, fitted
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, facts, msat, short_key, when
 
-
-@click.group("account", cls=Group)
-def command() -> None:
-    """Sub-accounts: a balance in the ledger that cannot go below zero, for a person or an app."""
+command: Final = click.Group("account")
 
 
 @command.command("create")

@@ -11,7 +11,7 @@ import click
 from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import amount, budget_of, when
 
 #: What a state other than active means to the owner, and what changes it.
@@ -21,9 +21,7 @@ _STATES: Final = {
 }
 
 
-@click.group("connection", cls=Group)
-def command() -> None:
-    """One wallet connection: see how it fares, change it, pause it, give it a new link."""
+command: Final = click.Group("connection")
 
 
 @command.command("show")

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import click
 
-from kitestring.app.cli import debit_pointer
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import (
     BudgetType,
     Moment,
@@ -29,17 +28,7 @@ from kitestring.app.cli.values import (
 GRANT_END: Final = 7
 
 
-@click.group("debit", cls=Group)
-def command() -> None:
-    """Money by debits: what others take from you, and you from others.
-
-    Whoever has one of your codes (ndebit1…) may ask you for money; `kitestring approvals` shows who does, and
-    `kitestring approve ID --budget 5000/week` lets a key take so much without asking again. With a code of somebody
-    else, `request`, `budget` and `subscribe` ask them.
-    """
-
-
-command.add_command(debit_pointer.command)
+command: Final = click.Group("debit")
 
 
 @command.command("grants")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import BudgetType, Sats, TypedBudget, amount, budget_params, facts, msat
 
 _Limits = tuple[TypedBudget, ...]
@@ -24,12 +24,7 @@ _WORDS = {
 }
 
 
-@click.group("pointer", cls=Group)
-def command() -> None:
-    """Codes (ndebit1…) by which others ask you for money.
-
-    Give one only to those who may ask: its id is random, and nobody else can.
-    """
+command: Final = click.Group("pointer")
 
 
 @command.command("create")

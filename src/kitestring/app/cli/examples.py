@@ -176,10 +176,7 @@ def meaning(words: str, argument: str) -> str:
 
 
 def with_examples(command: click.Command, words: str) -> click.Command:
-    """The command, or each of a group, with its examples below its help."""
-    if isinstance(command, click.Group):
-        for word, inner in command.commands.items():
-            with_examples(inner, f"{words} {word}")
-    elif words in EXAMPLES:
+    """The command with its examples below its help."""
+    if words in EXAMPLES:
         command.epilog = "\n".join(["\b", "Examples:", *(f"  {one}" for one in EXAMPLES[words])])
     return command

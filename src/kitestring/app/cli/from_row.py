@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from importlib import import_module
-from pkgutil import iter_modules
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -26,9 +24,8 @@ from msgspec.inspect import (
     VarTupleType,
 )
 
-from kitestring.app import cli
 from kitestring.app.cli.columns import Column, fitted
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import (
     BudgetType,
     Sats,
@@ -40,50 +37,19 @@ from kitestring.app.cli.values import (
     msat,
     shown,
 )
+from kitestring.app.owner import table
 from kitestring.app.owner.budgets import BudgetAsked
 from kitestring.app.owner.commands import command
-from kitestring.app.owner.table import GROUPS, SUBGROUPS, CommandRow, rows_of
+from kitestring.app.owner.table import CommandRow
 from kitestring.app.service.execute import Result
 from kitestring.base.money import MAX_WHOLE
 
 _MSAT: Final = "_msat"
 
 
-def make(word: str) -> click.Command:
-    """The command, or the group of commands, whose words begin with ``word``."""
-    return complete(Group(word, help=GROUPS[word])) if word in GROUPS else _command(rows_of(word)[0])
-
-
-def complete(group: click.Group) -> click.Group:
-    """``group`` with the words that have files of their own here (``GROUP_WORD.py``), and with those of its rows that
-    are not written by hand, also inside of groups in it."""
-    for found in _by_hand(str(group.name)):
-        if found.name not in group.commands:
-            group.add_command(found)
-    for row in rows_of(str(group.name)):
-        first, *between, last = row.words.split(" ")
-        place = _inner(group, first, between)
-        if last not in place.commands:
-            place.add_command(_command(row))
-    return group
-
-
-def _by_hand(word: str) -> Iterator[click.Command]:
-    for module in iter_modules(cli.__path__):
-        if module.name.startswith(f"{word}_"):
-            yield import_module(f"{cli.__name__}.{module.name}").command
-
-
-def _inner(group: click.Group, words: str, between: list[str]) -> click.Group:
-    """The group under these words inside of ``group``, made where it is not there yet."""
-    for word in between:
-        words = f"{words} {word}"
-        found = group.commands.get(word)
-        if not isinstance(found, click.Group):
-            found = Group(word, help=SUBGROUPS[words])
-            group.add_command(found)
-        group = found
-    return group
+def make(words: str) -> click.Command:
+    """The command of the row with these words."""
+    return _command(next(row for row in table.TABLE if row.words == words))
 
 
 def _command(row: CommandRow) -> click.Command:

@@ -9,7 +9,7 @@ import click
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_given, refuse_key, wallet_options
 from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
@@ -30,13 +30,7 @@ _NO_HASH = "a wallet holds for a preimage that you keep: draw one, and give its 
 _SAFE = "repeat the command: to decide the same twice is safe"
 
 
-@click.group("hold", cls=Group)
-def command() -> None:
-    """Invoices whose payment waits for your word.
-
-    The payer pays, your node holds the money, and you take it (settle) or give it back (cancel). What you have not
-    decided about goes back by itself before its deadline.
-    """
+command: Final = click.Group("hold")
 
 
 @command.command("create")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
-import click
 import msgspec
 
 from kitestring.app.cli.results import FailureJson, answers
@@ -17,25 +16,6 @@ _ENDING: Final = "Json"
 def plain_name(kind: str) -> str:
     """The name of an object as the reference has it."""
     return kind.removesuffix(_ENDING)
-
-
-def commands_of(program: click.Group) -> dict[str, click.Command]:
-    """Every command of the program that can be run, by its words."""
-    context = click.Context(program)
-    found: dict[str, click.Command] = {}
-    for name in program.list_commands(context):
-        command = program.get_command(context, name)
-        if command is not None:
-            found |= dict(_inner(name, command))
-    return found
-
-
-def _inner(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield words, command
-        return
-    for word, sub in command.commands.items():
-        yield from _inner(f"{words} {word}", sub)
 
 
 def schema_of(words: Iterable[str]) -> dict[str, Any]:

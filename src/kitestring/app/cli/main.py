@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 import click
 
 from kitestring import __version__
+from kitestring.app.cli.listed import LazyGroup, commands_of
 from kitestring.app.cli.shell import Shell, data_dir_option, give_up_what_cannot_be_written, json_option
-from kitestring.app.cli.summaries import SUMMARIES
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.text import clean
 
@@ -33,43 +32,8 @@ _OF_THE_SYSTEM: Final[Mapping[int, str]] = {
 }
 
 
-class CommandGroup(click.Group):
-    """A group that knows its commands by name alone, and turns every failure into one sentence and an exit code."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUMMARIES)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUMMARIES:
-            return None
-        from importlib.util import find_spec
-
-        from kitestring.app.cli.examples import with_examples
-
-        by_hand = f"kitestring.app.cli.{cmd_name.replace('-', '_')}"
-        if find_spec(by_hand) is None:
-            from kitestring.app.cli.from_row import make
-
-            return with_examples(make(cmd_name), cmd_name)
-        found: click.Command = importlib.import_module(by_hand).command
-        if isinstance(found, click.Group):
-            from kitestring.app.cli.from_row import complete
-
-            found = complete(found)
-        return with_examples(found, cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in SUMMARIES and not args[0].startswith("-"):
-            from kitestring.app.cli.near import no_command
-
-            ctx.fail(no_command(args[0], SUMMARIES, path="kitestring"))
-        return super().resolve_command(ctx, args)
+class Program(LazyGroup):
+    """The root of all commands, which turns every failure into one sentence and an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         SHELL.reset()
@@ -200,7 +164,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
 def _show_schema(ctx: click.Context, _param: click.Parameter, words: str | None) -> None:
     if words is None:
         return
-    from kitestring.app.cli.json_schema import commands_of, schema_of, schema_of_one
+    from kitestring.app.cli.json_schema import schema_of, schema_of_one
 
     known = commands_of(cli)
     if words and words not in known:
@@ -209,7 +173,7 @@ def _show_schema(ctx: click.Context, _param: click.Parameter, words: str | None)
     ctx.exit()
 
 
-@click.group("kitestring", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
+@click.group("kitestring", cls=Program, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
 @click.option("--version", is_flag=True, expose_value=False, callback=_show_version, help="Show the version and exit.")
 @data_dir_option
 @json_option

@@ -11,7 +11,7 @@ from kitestring.app.cli.debit import GRANT_END
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.managing import COMMANDS
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import facts, short_key, when
 
 _POLICIES = click.Choice(["deny", "ask"])
@@ -22,14 +22,7 @@ _delete_offers = click.option(
 )
 
 
-@click.group("manage", cls=Group)
-def command() -> None:
-    """Offers by apps: those that make offers for you, and you as such an app.
-
-    An app that has one of your links (nmanage1…) may ask to make offers, which anybody can pay to you; `kitestring
-    approvals` shows who does. With a link of somebody else, `create`, `update`, `get`, `list` and `delete` manage yours
-    there.
-    """
+command: Final = click.Group("manage")
 
 
 @command.command("link")

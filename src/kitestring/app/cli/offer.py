@@ -11,7 +11,7 @@ from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.for_ever import agree_to_end, yes_option
 from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.qr import Qr, qr_options
-from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
+from kitestring.app.cli.shell import Function, Shell, common, key_option
 from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, when
 
 #: The states of which something is said; open ones need no word.
@@ -22,9 +22,7 @@ _STATES: Final = {
 }
 
 
-@click.group("offer", cls=Group)
-def command() -> None:
-    """Offers: static payment codes (noffer1…) that can be paid again and again."""
+command: Final = click.Group("offer")
 
 
 def price_options(function: Function) -> Function:

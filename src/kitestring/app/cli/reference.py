@@ -34,10 +34,8 @@ def reference_markdown() -> str:
         "`--data-dir`, `--json` and `--help` stand behind every command as well; they are not repeated below.",
         "",
     ]
-    for name in cli.list_commands(context):
-        found = cli.get_command(context, name)
-        if found is not None:
-            parts += _command(found, click.Context(found, info_name=name, parent=context))
+    for child in _children(cli, context):
+        parts += _command(child.command, child)
     parts += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     parts += [f"| {code.value} | {meaning} |" for code, meaning in _MEANINGS.items()]
     return "\n".join(parts) + "\n"
@@ -46,15 +44,22 @@ def reference_markdown() -> str:
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from (f"## `{context.command_path}`", "", _paragraphs(command.help or ""), "")
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            child = click.Context(inner, info_name=name, parent=context)
-            yield from (line.replace("## `", "### `", 1) for line in _command(inner, child))
+        for child in _children(command, context):
+            yield from (line.replace("## `", "### `", 1) for line in _command(child.command, child))
         return
     usage = " ".join(command.collect_usage_pieces(context))
     yield from ("```", f"{context.command_path} {usage}", "```", "")
     words = context.command_path.partition(" ")[2]
     yield from ("```sh", *EXAMPLES[words], "```", "")
     yield from _parameters(command, context, _EVERYWHERE)
+
+
+def _children(group: click.Group, context: click.Context) -> Iterator[click.Context]:
+    """The commands of a group in the order of its list, each in a context of its own."""
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if found is not None:
+            yield click.Context(found, info_name=name, parent=context)
 
 
 def _parameters(command: click.Command, context: click.Context, without: frozenset[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.given import CodeType
 from kitestring.app.cli.pay import show_paid
-from kitestring.app.cli.shell import Group, Shell, common
+from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import Sats, Whole, amount
 from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
 from kitestring.base.errors import KitestringError, Reason
@@ -31,9 +31,7 @@ _world_option = click.option(
 )
 
 
-@click.group("sandbox", cls=Group)
-def command() -> None:
-    """Play the outside world of a sandbox: somebody who pays you, or whom you pay."""
+command: Final = click.Group("sandbox")
 
 
 @command.command("pay")

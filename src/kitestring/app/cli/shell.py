@@ -207,22 +207,6 @@ def give_up_what_cannot_be_written() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Group(click.Group):
-    """Commands under one name, listed in the order in which they are written."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            from kitestring.app.cli.near import no_command
-
-            ctx.fail(no_command(args[0], self.commands, path=ctx.command_path))
-        return super().resolve_command(ctx, args)
-
-
 def person_looks() -> bool:
     """Whether standard output is a terminal."""
     out: TextIO | None = sys.stdout  # None where the shell has closed it
