@@ -39,6 +39,7 @@ from tests.kit.engine.hostile import HostileNode
 from tests.kit.engine.node import Script
 from tests.kit.ledger.under_way import under_way
 from tests.prove.known import KNOWN
+from tests.prove.spender import Spender
 
 FUNDED: Final = 50_000_000
 AMOUNT: Final = 10_000
@@ -134,6 +135,7 @@ class World:
         self.till: App
         self.known: Requestor
         self.guest: Requestor
+        self.spender: Spender
         self.service: Service
         self.preimage_of: Callable[[str], bytes]
 
@@ -331,6 +333,7 @@ class World:
             period = self.chance.choice(PERIODS)
             self.app = await service.connect("app", account="purse", budget_msat=FUNDED, **period)
             self.till = await service.connect("till", account="shop")
+            self.spender = Spender(self, (await service.connect("spender", account="purse")).uri)
             await service.pointer("purse", sessions="any")
             self.known, self.guest = service.requestor(21), service.requestor(22)
             await service.allow(
@@ -338,17 +341,26 @@ class World:
             )
         if "low rates" in self.hazards:
             self.house.settings["request_limits"] = RequestLimits(10_000, 1)
-        works = (self.pays(), self.sells(), self.takes(), self.sends(), self.bundles(), self.holds())
+        works = (
+            self.pays(),
+            self.sells(),
+            self.takes(),
+            self.sends(),
+            self.bundles(),
+            self.holds(),
+            self.spender.play(),
+        )
         clients = [asyncio.create_task(work) for work in works]
         try:
             for zone in random.Random(f"zones of {self.seed}").choices(ZONES, k=LIVES):
                 self.house.settings["zone_name"] = zone
-                await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
+                await self.live(LIFE_S, Crossings(self.chance.randrange(5, 200)))
                 await self.trouble(False)
             self.calm()
             await asyncio.gather(*clients)
             async with self.house.service() as self.service:
                 await self.house.clocks.service.sleep(REST_S)
+                await self.spender.ask_again()
                 await self.check()
         finally:
             await _end(*clients)
@@ -370,10 +382,15 @@ class World:
         paid = house.node.times_paid()
         for asked in self.asked:
             self._told_the_truth(asked, paid, open_payments)
+        self.spender.was_told_the_truth(paid, open_payments, house.booked(), excused=excused)
         for node in house.node.nodes:
             for payment_hash, _, at in node.ever:
-                waited = min(at - asked.at for asked in self.asked if asked.payment_hash == payment_hash)
+                asked_at = [asked.at for asked in self.asked if asked.payment_hash == payment_hash]
+                asked_at += self.spender.asked_at(payment_hash)
+                waited = min(at - one for one in asked_at if one <= at)
                 assert waited <= LATE_S, f"{payment_hash[:8]} was sent {waited:.0f} s after it was asked for"
+                is_for_nobody = self.spender.has_given_up(payment_hash, at)
+                assert not is_for_nobody, f"{payment_hash[:8]} was sent after its payer was told that it has failed"
         if not hazards & LOSING:
             differences = await house.differences()
             assert not differences, differences
@@ -404,16 +421,16 @@ class World:
             if self.till.code(event) == "ok":
                 assert (decision == "settle") == (payment_hash in taken), f"{payment_hash[:8]}: told what is not so"
 
-    def is_of_two(self, asked: Asked) -> bool:
+    def is_of_two(self, asked_at: float) -> bool:
         """Whether two services that did not know of each other yet may have answered: one refuses, the other pays."""
-        return any(began - OPEN_S <= asked.at <= began + NOTICED_S for began in self.twins_at)
+        return any(began - OPEN_S <= asked_at <= began + NOTICED_S for began in self.twins_at)
 
     def _told_the_truth(self, asked: Asked, paid: list[str], open_payments: set[str]) -> None:
         code, name = asked.code, asked.payment_hash[:8]
         if code == "ok":
             assert asked.payment_hash in paid, f"{name}: called paid, and nobody has paid it"
         elif code:
-            is_left = asked.payment_hash in paid and not self.is_of_two(asked)
+            is_left = asked.payment_hash in paid and not self.is_of_two(asked.at)
             assert not is_left, f"{name}: called {code}, and it has left a node"
         else:
             known = asked.payment_hash in open_payments or bool(set(self.hazards) & LOSING)

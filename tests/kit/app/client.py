@@ -128,6 +128,7 @@ class App(Peer):
     kind, answer_kind = kinds.NWC_REQUEST, kinds.NWC_RESPONSE
 
     def __init__(self, uri: str, relay: KeepingRelay, clock: Clock, entropy: Entropy) -> None:
+        self.uri = uri
         found = decode_nwc(uri)
         super().__init__(SecretKey(found.secret), found.service_pubkey, relay, clock, entropy)
 

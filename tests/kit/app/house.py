@@ -166,6 +166,11 @@ class House:
         found = [str(violation) for violation in audit(self.ledger, self.service_id)] + self.early
         return found + [f"paid twice: {payment_hash}" for payment_hash in sorted(self.node.paid_twice())]
 
+    def booked(self) -> list[str]:
+        """The hash of every payment that is booked as made."""
+        with closing(sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True)) as connection:
+            return [row[0] for row in connection.execute("SELECT payment_hash FROM payments WHERE state = 'settled'")]
+
     async def differences(self) -> list[str]:
         """What ``audit --node`` finds: the ledger against the lists of the present node."""
         node = self.node

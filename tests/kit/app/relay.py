@@ -116,6 +116,9 @@ class _Subscription:
     def live_on(self) -> list[str]:
         return [URL]
 
+    def settled(self) -> bool:
+        return True
+
     async def wait_eose(self, timeout_s: float = 0.0) -> bool:
         return True
 
