@@ -14,7 +14,7 @@ from kitestring.base.node import Settlement
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from tests.kit.changed import replace
-from tests.kit.clock import WalkingClock
+from tests.kit.clock import NOW, WalkingClock
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE
 
 INCOMING = ListTransactions(direction="incoming")
@@ -118,6 +118,19 @@ async def test_what_settled_while_nobody_looked_is_told_in_its_order_and_nothing
         await resumed.aclose()
 
 
+async def test_behind_one_that_is_dated_far_ahead_whatever_settles_is_still_told() -> None:
+    """A wallet that tells one time in milliseconds: after the next break nothing else would have been news."""
+    clock, wallet = WalkingClock(), Wallet(row(1, 10), row(2, NOW * 1_000))
+    stream = wallet.stream(clock, bytes(SettledBy(9, (f"{1:064x}",))))
+    *_, last = await take(stream, 2)
+    await stream.aclose()
+    wallet.entries.append(row(3, NOW))
+    for cursor in (last.cursor, bytes(SettledBy(NOW * 1_000, (f"{2:064x}",)))):  # one of an earlier version, too
+        resumed = wallet.stream(clock, cursor)
+        assert 3 in numbers(await take(resumed, 2))
+        await resumed.aclose()
+
+
 async def test_an_old_invoice_that_is_paid_today_is_found_however_many_newer_ones_were_paid_before() -> None:
     clock = WalkingClock()
     newer = [row(number, 10) for number in range(2, 2 + 2 * PAGE)]
@@ -177,9 +190,10 @@ async def test_a_cursor_that_cannot_be_read_is_an_error() -> None:
 
 def test_a_place_that_was_seen_late_does_not_lead_back() -> None:
     place = SettledBy(20, ("a",))
-    assert place.after(row(1, 10)) == place
-    assert place.after(row(1, 20)).told == ("a", f"{1:064x}")
-    assert place.after(row(1, 21)) == SettledBy(21, (f"{1:064x}",))
+    assert place.after(row(1, 10), 99) == place
+    assert place.after(row(1, 20), 99).told == ("a", f"{1:064x}")
+    assert place.after(row(1, 21), 99) == SettledBy(21, (f"{1:064x}",))
+    assert place.after(row(1, 100), 99) == place
 
 
 async def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,9 @@ from kitestring.base.ports import Clock
 PAGE: Final = 50
 #: An invoice that was made earlier has expired: the longest life of one, and a day for clocks that differ.
 WINDOW_S: Final = MAX_EXPIRY_S + 86_400
+#: A settlement that the wallet dates further ahead of our clock, in seconds, is told and is no place to go on from:
+#: behind it nothing would be news any more.
+AHEAD_S: Final = 86_400
 #: Rows that one scan looks at, 40 pages: a wallet allows some hundred requests a minute.
 MAX_SCANNED: Final = 2_000
 #: Settlements remembered as told; more than a scan sees, so that none of it is told twice.
@@ -65,10 +68,10 @@ class SettledBy(NamedTuple):
         second, *told = cursor.decode().split(" ")
         return cls(int(second), tuple(told))
 
-    def after(self, row: Transaction) -> SettledBy:
-        """The place once ``row`` is told too."""
+    def after(self, row: Transaction, latest: int) -> SettledBy:
+        """The place once ``row`` is told too; none lies behind ``latest``."""
         second = row.settled_at or 0
-        if second < self.second:  # it was seen late
+        if not self.second <= second <= latest:  # it was seen late, or is dated as nothing can be
             return self
         told = (*self.told, row.payment_hash) if second == self.second else (row.payment_hash,)
         return SettledBy(second, told[-MAX_IN_A_SECOND:])
@@ -128,7 +131,7 @@ class Settlements:
         cursor of an invoice that the wallet does not know any more is of another life of it: then all that a scan finds
         is told. Raises what a question raises; the caller goes on from its last cursor."""
         last = SettledBy.of(cursor) if cursor else BEGINNING
-        if last.told and not await self._has(last.told[-1]):
+        if last.second > self._latest() or (last.told and not await self._has(last.told[-1])):
             last = BEGINNING
         found = await self._settled()
         known = found if not cursor else [row for row in found if not last.is_before(row)]
@@ -139,10 +142,13 @@ class Settlements:
                 if row.payment_hash in self._told:
                     continue
                 self._remember([row])
-                last = last.after(row)
+                last = last.after(row, self._latest())
                 yield _settlement(row, last)
             await self._clock.sleep(self._pace.poll_s)
             found = await self._settled()
+
+    def _latest(self) -> int:
+        return self._clock.now() + AHEAD_S
 
     async def _settled(self) -> list[Transaction]:
         """List what has settled, the oldest first: of the newest page, or of everything that can still be paid where it
