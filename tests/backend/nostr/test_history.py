@@ -82,6 +82,12 @@ async def test_what_comes_twice_or_is_of_the_other_direction_is_left_out() -> No
     assert await read(wallet) == [3, 1]
 
 
+async def test_a_page_of_entries_without_a_hash_hides_nothing_behind_it() -> None:
+    on_chain = [replace(row(number, 1), payment_hash="") for number in range(2, 8)]
+    wallet = Wallet(row(1, 1), *on_chain, row(8, 1), page=3)
+    assert await read(wallet) == [8, 1]
+
+
 async def test_a_wallet_that_heeds_no_offset_is_not_asked_for_ever() -> None:
     class Stuck(Wallet):
         async def list(self, query: ListTransactions) -> tuple[Transaction, ...]:
@@ -129,6 +135,16 @@ async def test_behind_one_that_is_dated_far_ahead_whatever_settles_is_still_told
         resumed = wallet.stream(clock, cursor)
         assert 3 in numbers(await take(resumed, 2))
         await resumed.aclose()
+
+
+async def test_what_has_no_hash_is_no_settlement() -> None:
+    """It would be booked under no hash at all, and be a place that no wallet knows again."""
+    wallet = Wallet(row(1, 10))
+    stream = wallet.stream(WalkingClock(), bytes(SettledBy(9, (f"{1:064x}",))))
+    assert numbers(await take(stream, 1)) == [1]
+    wallet.entries += [replace(row(2, 11), payment_hash=""), row(3, 12)]
+    assert numbers(await take(stream, 1)) == [3]
+    await stream.aclose()
 
 
 async def test_an_old_invoice_that_is_paid_today_is_found_however_many_newer_ones_were_paid_before() -> None:

@@ -92,18 +92,19 @@ BEGINNING: Final = SettledBy(-1, ())
 async def rows(listing: Listing, query: ListTransactions, limit: int) -> AsyncGenerator[Transaction, None]:
     """Entries of one direction, the newest first, page by page, at most ``limit``; each hash once.
 
-    A page that brings nothing new is the last one, also where a wallet heeds no offset.
+    A page that brings nothing new is the last one, also where a wallet heeds no offset. What has no hash, as money on
+    chain that some wallets list, is passed over, and is new all the same.
     """
-    seen: set[str] = set()
+    seen: set[str | Transaction] = set()
     offset = 0
     while offset < limit:
         page = await listing(_page(query, offset))
         offset += len(page)
-        fresh = [row for row in page if row.payment_hash and row.payment_hash not in seen]
-        seen.update(row.payment_hash for row in fresh)
+        fresh = [row for row in page if (row.payment_hash or row) not in seen]
         for row in fresh:
-            if row.type == query.direction:
+            if row.type == query.direction and row.payment_hash and row.payment_hash not in seen:
                 yield row
+            seen.add(row.payment_hash or row)
         if not fresh:
             return
 
@@ -171,8 +172,8 @@ class Settlements:
 
 
 def _is_settled(row: Transaction) -> bool:
-    """Wallets that heed no filter list the others too."""
-    return row.type is Direction.INCOMING and row.state is TransactionState.SETTLED
+    """Wallets that heed no filter list the others too, and some list what has no hash."""
+    return row.type is Direction.INCOMING and row.state is TransactionState.SETTLED and bool(row.payment_hash)
 
 
 def _settlement(row: Transaction, place: SettledBy) -> Settlement:
