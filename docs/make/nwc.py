@@ -104,14 +104,51 @@ of their own.
 | method | served | extension | announced | permission | refused with |
 |---|---|---|---|---|---|
 """
+
+_SEE_ALL: Final = " or ".join(f"`{name}`" for name, preset in PRESETS.items() if preset.history == "account")
 _PRESETS: Final = """
 ## Presets
 
 `connect --preset` stands for a list of methods. A method that is added later is part of the presets made from then on,
 never of a connection that is there.
 
-| preset | for an app that | methods |
+| preset | for an app that | history on the owner's account | methods |
+|---|---|---|---|
+"""
+_HISTORY: Final = f"""
+## What a connection sees
+
+Of balance and history a connection sees what its owner has set. Both can be changed by `connection edit`, and hold from
+the next request on.
+
+| option | value | the app sees |
 |---|---|---|
+| `--show-balance` | `budget` | no more than what is left of its budget: what it can spend |
+| | `full` | all that its account has |
+| `--show-history` | `own` | what it has paid itself, and the invoices that it has made |
+| | `account` | every payment in and out of its account, whoever made it |
+
+`account` has what came to offers, to Lightning Addresses and as zaps, what was debited, and what the owner and other
+connections have paid and received. `list_transactions`, `lookup_invoice`, `lookup_payment` and the notifications go by
+the same value. Nothing of another account is ever shown. Without `--show-history` a new connection has:
+
+| account | connection | history |
+|---|---|---|
+| a sub-account | may ask for the balance (`get_balance`) | `account`: it is one person's, as the balance is |
+| | may not, such as `receive-only` | `own` |
+| the owner's | of the preset {_SEE_ALL} | `account` |
+| | of another preset, or with a list of methods | `own`: other apps use this account too |
+| any | that an app has asked for itself | `own`, unless it gets an account of its own: then as above |
+
+Another preset or list of methods changes nothing of it later.
+
+- A payment inside an account (from one of its connections to another) is two records, one for each direction. One to
+  another account of the service is an `outgoing` record of the one and an `incoming` record of the other.
+- `fees_paid` has the service's own fee in it, where the owner takes one.
+- A hold invoice is listed while it is held (with `unpaid`), and decided by whoever made it alone.
+- Left out is what has no invoice and no payment hash: what the owner moves between accounts (`account fund`,
+  `account transfer`, `account withdraw`), and money that came to the node for no invoice of this service. The balance
+  has it.
 """
 _NOTIFICATIONS: Final = f"""
 ## Notifications (02)
@@ -158,7 +195,7 @@ the middle carries on the rest, within `payments.send_within_s`; the same event 
 ## One record by any of its names (09)
 
 `lookup_payment` takes exactly one of `transaction_id`, `payment_hash` and/or `invoice`, and `payment_type` `bolt11`
-with `lookup`. A payment to the connection itself has two records of one hash: by the hash it is refused with
+with `lookup`. A payment inside what the connection sees has two records of one hash: by the hash it is refused with
 `{WIDE_CODES["lookup_payment"][Reason.AMBIGUOUS_LOOKUP]}`, by `transaction_id` it is found. Other types are refused with
 `{NO_PAYMENT_TYPE}`, and a request of another form with `{WIDE_CODES["lookup_payment"][Reason.MALFORMED]}`; callers of
 NIP-04 get `{CODES[Reason.MALFORMED]}` for all three.
@@ -190,7 +227,7 @@ back.
   same was asked before. `OTHER` while nobody has paid, and after it was cancelled.
 - `cancel_hold_invoice` gives it back, and lets nobody pay an unpaid one. `{{}}` also where it was cancelled before, or
   has expired. `OTHER` after it was settled.
-- Only the connection that made one, and the owner, can settle, cancel or see it: to all others it is `NOT_FOUND`.
+- Only the connection that made one, and the owner, can settle or cancel it: to all others it is `NOT_FOUND`.
 - A payment hash is good once, whoever has used it: `OTHER`.
 - `min_cltv_expiry_delta` is the least number of blocks that a payment leaves for the decision: {HOLD_BLOCKS} unless the
   app says so, at least {MIN_HOLD_BLOCKS}, at most {MAX_HOLD_BLOCKS:,}. What nobody has decided about is cancelled
@@ -238,11 +275,14 @@ def nwc_page() -> str:
     rows = "\n".join([*map(_row, METHODS.values()), *others])
     narrow = " and ".join(f"`{code}` in place of `{CODES[reason]}`" for reason, code in NARROW_CODES.items())
     general = f"Each may be refused with {_listed(_codes(GENERAL))} too; [what the codes mean](errors.md)."
-    presets = "\n".join(f"| `{name}` | {PRESETS[name].words} | {_methods(name)} |" for name in get_args(PresetName))
+    presets = "\n".join(
+        f"| `{name}` | {PRESETS[name].words} | `{PRESETS[name].history}` | {_methods(name)} |"
+        for name in get_args(PresetName)
+    )
     types = "\n".join(map(_type, NOTIFICATIONS.values()))
     heard = f"{_NOTIFICATIONS}{types}\n{_HEARING}"
     methods = f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_PRESETS}{presets}\n"
-    return f"{methods}{heard}{_TAIL}"
+    return f"{methods}{_HISTORY}{heard}{_TAIL}"
 
 
 def _methods(preset: PresetName) -> str:

@@ -271,6 +271,20 @@ async def test_nobody_but_its_maker_and_the_owner_settles_cancels_or_sees_it(lif
 
 
 @virtual
+async def test_who_is_shown_its_account_sees_it_and_may_not_decide_about_it(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig, "till", "other")
+        await rig.change("other", shown_history="account")
+        await held(rig)
+        seen = await rig.engine.ask("other", LookupInvoice(payment_hash=HASH))
+        assert isinstance(seen, Found)
+        assert (seen.transaction.state, seen.transaction.preimage) == ("accepted", "")
+        for answer in (await settle(rig, "s1", "other"), await cancel(rig, "c1", "other")):
+            assert (answer.reason, "no such hold invoice" in answer.message) == (Reason.UNKNOWN_TARGET, True)
+        assert await cancel(rig, "c2", "till") == ENDED
+
+
+@virtual
 async def test_an_ordinary_invoice_is_no_hold_invoice(life: Life) -> None:
     async with life.service() as rig:
         await till(rig)

@@ -196,6 +196,72 @@ async def test_whom_the_owner_shows_everything_sees_the_whole_balance_and_spends
         assert life.node.sends == []
 
 
+async def _listed(rig: Rig, grant_id: str) -> list[tuple[str, str]]:
+    asked = ListTransactions(unpaid_incoming=True, unpaid_outgoing=True)
+    listed = await rig.engine.ask(grant_id, asked)
+    assert isinstance(listed, Listed)
+    assert listed.total == len(listed.transactions)
+    return [(row.type.value, row.payment_hash) for row in listed.transactions]
+
+
+@virtual
+async def test_who_is_shown_its_account_sees_what_others_paid_and_were_paid_there_and_nothing_else(life: Life) -> None:
+    looks = "lookup_invoice list_transactions"
+    async with life.service() as rig:
+        for account in ("alice", "bob"):
+            await rig.account(account, 100_000)
+            await rig.grant(f"{account} pays", account=account, methods="pay_invoice make_invoice")
+            await rig.grant(f"{account} looks", account=account, methods=looks, shown_history="account")
+        await rig.grant("alice alone", account="alice", methods=looks)
+        await rig.offer("coffee", "alice")
+        _, of_offer = await rig.invoice("i1", "", 7_000, offer_id="coffee")
+        _, of_bob = await rig.invoice("i2", "bob pays", 5_000)
+        assert life.node.pay_in(of_offer)
+        to_bob = (await rig.store.invoice_by_hash(rig.context.node.node_id, of_bob)).bolt11
+        await rig.pay("r1", "alice pays", (to_bob, of_bob), 5_000)
+        await rig.answer("r1")
+        await rig.clock.sleep(1)
+        assert sorted(await _listed(rig, "alice looks")) == sorted([("incoming", of_offer), ("outgoing", of_bob)])
+        assert await _listed(rig, "bob looks") == [("incoming", of_bob)]
+        assert await _listed(rig, "alice alone") == []
+        for grant_id, seen in (("alice looks", {of_offer, of_bob}), ("bob looks", {of_bob}), ("alice alone", set())):
+            for payment_hash in (of_offer, of_bob):
+                found = await rig.engine.ask(grant_id, LookupInvoice(payment_hash=payment_hash))
+                assert isinstance(found, Found) == (payment_hash in seen)
+        found = await rig.engine.ask("alice looks", LookupInvoice(payment_hash=of_bob))
+        assert isinstance(found, Found)
+        assert (found.transaction.type, found.transaction.account) == (Direction.OUTGOING, "alice")
+
+
+@virtual
+async def test_what_is_shown_of_the_account_changes_with_the_next_question(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("till")
+        await rig.grant("book", methods="lookup_invoice list_transactions")
+        _, payment_hash = await rig.invoice("i1", "till", 1_000)
+        for history, seen in (("account", [("incoming", payment_hash)]), ("own", [])):
+            await rig.change("book", shown_history=history)
+            assert await _listed(rig, "book") == seen
+
+
+@virtual
+async def test_a_payment_inside_an_account_has_two_records_for_whoever_sees_both(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 100_000)
+        await rig.grant("till", account="shop")
+        await rig.grant("book", account="shop", methods="lookup_invoice", shown_history="account")
+        invoice = await rig.invoice("i1", "till", 5_000)
+        await rig.pay("r1", "till", invoice, 5_000)
+        await rig.answer("r1")
+        refused = await rig.engine.ask("book", LookupPayment(payment_hash=invoice[1]))
+        assert isinstance(refused, Refused)
+        assert (refused.reason, "this very account" in refused.message) == (Reason.AMBIGUOUS_LOOKUP, True)
+        for way in Direction:
+            found = await rig.engine.ask("book", LookupPayment(payment_hash=invoice[1], direction=way.value))
+            assert isinstance(found, Found)
+            assert found.transaction.type is way
+
+
 @virtual
 async def test_a_paused_connection_is_told_nothing(life: Life) -> None:
     async with life.service() as rig:

@@ -21,6 +21,8 @@ Strangers = Literal["deny", "ask", "budget"]
 Sessions = Literal["off", "minted", "any"]
 #: The balance that an app is told: what it can spend within its budgets, or all that its account has.
 ShownBalance = Literal["budget", "full"]
+#: The payments that an app is shown and told of: those of its own connection, or all of its account.
+ShownHistory = Literal["own", "account"]
 #: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it forever, ``legacy`` nothing else.
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
 
@@ -40,7 +42,8 @@ class Grant:
     Address at which its account is paid, as the owner has named it; "" for none.
 
     From ``paused_at`` (Unix seconds) on the caller is refused whatever it asks, and told nothing, until the owner
-    resumes; None while it is not paused. ``shown_balance`` is what it is told of its account's balance.
+    resumes; None while it is not paused. ``shown_balance`` is what it is told of its account's balance, and
+    ``shown_history`` of its account's payments.
 
     A connection that an app has asked for itself (draft 08 of NIP-47) is announced to it on ``asked_relays`` too, with
     its ``asked_state``.
@@ -71,6 +74,7 @@ class Grant:
     strangers: Strangers = "deny"
     sessions: Sessions = "off"
     shown_balance: ShownBalance = "budget"
+    shown_history: ShownHistory = "own"
     paused_at: int | None = None
     revoked_at: int | None = None
     created_at: int = 0

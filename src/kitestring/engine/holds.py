@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, assert_never
 
-from kitestring.base.commands import CancelHold, MakeHoldInvoice, SettleHold
+from kitestring.base.commands import OWNER_WIRE, CancelHold, MakeHoldInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
@@ -26,7 +26,6 @@ from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.node import NodeGate, reachable
 from kitestring.engine.outcomes import hold_ended
-from kitestring.engine.reads import scope_of
 from kitestring.engine.shares import full
 from kitestring.policy.rules import refuse_caller
 
@@ -139,12 +138,11 @@ class Holds:
         assert_never(answer)
 
     async def _find(self, grant: Grant, payment_hash: str) -> Invoice | None:
-        """Nobody but its maker, and the owner, knows of it."""
+        """Nobody but its maker, and the owner, decides about it, whoever sees it."""
         found = await self._context.store.invoice_by_hash(self._context.node.node_id, payment_hash)
-        scope = scope_of(grant)
-        if found is None or not found.is_hold or scope.grant_id not in {"", found.grant_id}:
+        if found is None or not found.is_hold:
             return None
-        return found
+        return found if grant.wire == OWNER_WIRE or found.grant_id == grant.grant_id else None
 
     async def _verdict(self, invoice: Invoice, command: SettleHold | CancelHold) -> HoldEnded | Refused | DecideHold:
         is_settle = isinstance(command, SettleHold)

@@ -119,7 +119,7 @@ class Questions:
     async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:
         found = await self._context.store.transaction(scope_of(grant), command.payment_hash)
         if found is None:
-            return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
+            return _none(grant)
         return Found(found)
 
     async def _lookup_payment(self, grant: Grant, command: LookupPayment) -> Outcome:
@@ -128,9 +128,9 @@ class Questions:
         look = self._context.store.transaction
         found = [row for way in ways if (row := await look(scope_of(grant), command.payment_hash, way)) is not None]
         if len(found) > 1:
-            return Refused(Reason.AMBIGUOUS_LOOKUP, "it was paid to this very connection: ask by transaction_id")
+            return Refused(Reason.AMBIGUOUS_LOOKUP, f"it was paid to this very {_seen(grant)}: ask by transaction_id")
         if not found:
-            return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
+            return _none(grant)
         return Found(found[0])
 
     async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
@@ -141,5 +141,16 @@ class Questions:
 
 
 def scope_of(grant: Grant) -> Scope:
-    """A connection sees what it did itself; the owner sees everything."""
-    return Scope() if grant.wire == OWNER_WIRE else Scope(grant_id=grant.grant_id)
+    """A connection sees what it did itself, or all of its account where it is shown that; the owner sees everything."""
+    if grant.wire == OWNER_WIRE:
+        return Scope()
+    is_shown_all = grant.shown_history == "account"
+    return Scope(account_id=grant.account_id) if is_shown_all else Scope(grant_id=grant.grant_id)
+
+
+def _seen(grant: Grant) -> str:
+    return "account" if grant.shown_history == "account" else "connection"
+
+
+def _none(grant: Grant) -> Refused:
+    return Refused(Reason.UNKNOWN_TARGET, f"there is no such invoice or payment on this {_seen(grant)}")

@@ -62,7 +62,8 @@ GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
     " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays, lud16,"
     " asked_relays, asked_state,"
-    " pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version"
+    " pointer_id, strangers, sessions, shown_balance, shown_history, paused_at, revoked_at, created_at,"
+    " version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at, closed_at"
 OFFER: Final = (
@@ -245,7 +246,8 @@ def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
     per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, lud16, *rest = rest
     asked_relays, asked_state, *rest = rest
-    pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version = rest
+    pointer_id, strangers, sessions, shown_balance, shown_history, *rest = rest
+    paused_at, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
         name=name,
@@ -272,6 +274,7 @@ def read_grant(row: Row) -> Grant:
         strangers=_shared(strangers),
         sessions=_shared(sessions),
         shown_balance=_shared(shown_balance),
+        shown_history=_shared(shown_history),
         paused_at=paused_at,
         revoked_at=revoked_at,
         created_at=created_at,
@@ -306,6 +309,7 @@ def write_grant(g: Grant) -> Row:
             g.strangers,
             g.sessions,
             g.shown_balance,
+            g.shown_history,
             g.paused_at,
             g.revoked_at,
             g.created_at,

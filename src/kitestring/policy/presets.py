@@ -5,11 +5,12 @@ They are rules about commands and no lists of methods: a method that is added la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from kitestring.base.commands import (
+    OWNER_ACCOUNT,
     AnyCommand,
     GetBalance,
     GetBudget,
@@ -20,19 +21,22 @@ from kitestring.base.commands import (
     PayInvoice,
     SignMessage,
 )
+from kitestring.base.grants import ShownHistory
 from kitestring.base.rights import Right
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A connection may do whatever needs one of ``rights``, and the commands ``also``, but never what the permissions
-    ``without`` stand for. One that ``needs_budget`` is not made without a limit; ``words`` say for whom it is."""
+    ``without`` stand for. One that ``needs_budget`` is not made without a limit; ``words`` say for whom it is. One that
+    is made on the owner's account is shown the ``history``."""
 
     rights: frozenset[Right]
     words: str
     also: frozenset[type[AnyCommand]] = frozenset()
     without: frozenset[str] = frozenset()
     needs_budget: bool = False
+    history: ShownHistory = "own"
 
     def has(self, command: type[AnyCommand]) -> bool:
         """Whether a connection of this preset may give the command."""
@@ -45,7 +49,7 @@ PresetName = Literal["read-only", "receive-only", "app", "pay", "full"]
 DEFAULT_PRESET: Final[PresetName] = "app"
 #: By the name that is typed. A till must see whether its own invoices were paid, and needs no balance for that.
 PRESETS: Final[Mapping[PresetName, Preset]] = {
-    "read-only": Preset(frozenset({Right.READ}), "looks at balance and history, and moves nothing"),
+    "read-only": Preset(frozenset({Right.READ}), "looks at balance and history, and moves nothing", history="account"),
     "receive-only": Preset(
         frozenset({Right.RECEIVE}),
         "makes invoices and sees what became of its own, not the balance",
@@ -62,5 +66,18 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
         frozenset({Right.READ, Right.RECEIVE, Right.SPEND}),
         "everything about money, and signs in the name of the node",
         also=frozenset({SignMessage}),
+        history="account",
     ),
 }
+
+
+def first_history(account_id: str, methods: Collection[str], preset: PresetName | None) -> ShownHistory:
+    """The history that a new connection is shown where its owner says nothing of it.
+
+    A sub-account is one person's, and so is its history: who is told the balance is told where it comes from. The
+    owner's account is shared by all his apps: there the ``preset`` says it, and a list of methods of his own (None)
+    sees its own payments.
+    """
+    if account_id != OWNER_ACCOUNT:
+        return "account" if set(GetBalance.allowed_by) & set(methods) else "own"
+    return "own" if preset is None else PRESETS[preset].history

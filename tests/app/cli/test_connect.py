@@ -19,7 +19,7 @@ MADE: dict[str, Any] = {
     "name": "agent", "account": "owner", "budgets": [{"limit_msat": 5_000_000, "period": "day", "length_s": 0}],
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
     "encryption": "auto", "lud16": None, "nwc_uri": "nostr+walletconnect://secret", "created": True,
-    "show_balance": "budget", "preset": None, "paused_at": None,
+    "show_balance": "budget", "show_history": "own", "preset": None, "paused_at": None,
     "callback": None, "open": None,
     "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": None}],
 }  # fmt: skip
@@ -50,9 +50,10 @@ def test_limits_are_typed_in_sats() -> None:
     assert asked("--expires", "2d") == {"expires_at": None, "expires_in_s": 172_800}
 
 
-def test_no_budget_all_methods_and_the_whole_balance_are_said_in_words() -> None:
-    assert asked("--no-budget", "--methods", "all", "--show-balance", "full") == {
-        "budget_msat": None, "preset": "full", "show_balance": "full",
+def test_no_budget_all_methods_the_whole_balance_and_history_are_said_in_words() -> None:
+    shown = ("--show-balance", "full", "--show-history", "account")
+    assert asked("--no-budget", "--methods", "all", *shown) == {
+        "budget_msat": None, "preset": "full", "show_balance": "full", "show_history": "account",
     }  # fmt: skip
     for words in (("--no-budget", "--budget", "5/day"), ("--methods", "all", "--preset", "pay")):
         with pytest.raises(click.UsageError, match="choose one of them"):

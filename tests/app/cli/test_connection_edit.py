@@ -42,6 +42,7 @@ def said_of(field: str, before: object, after: object, **more: Any) -> list[str]
         (("--expires", "never"), {"expires_at": None}),
         (("--methods", "get_info, get_balance"), {"methods": ["get_info", "get_balance"]}),
         (("--methods", "all"), {"preset": "full"}),
+        (("--show-history", "own"), {"show_history": "own"}),
         (("--show-balance", "full", "--if-version", "3"), {"show_balance": "full", "version": 3}),
         (("--preset", "read-only", "--name", "shop"), {"preset": "read-only", "new_name": "shop"}),
     ],
@@ -87,6 +88,13 @@ def test_what_its_app_sees_of_the_balance_is_said() -> None:
     assert said_of("show_balance", "budget", "full")[0] == "show balance: budget → full"
     assert "; sees the whole balance" in said_of("name", "agent", "shop", show_balance="full")[1]
     assert "; may everything" in said_of("name", "agent", "shop", preset="full")[1]
+
+
+def test_what_its_app_sees_of_the_history_is_said() -> None:
+    assert said_of("show_history", "own", "account")[0] == "show history: own → account"
+    line = said_of("name", "agent", "shop", show_history="account")[1]
+    assert line.endswith("; sees every payment of its account")
+    assert "sees" not in said_of("name", "agent", "shop")[1]
 
 
 def test_the_connection_is_shown_as_it_is_now_with_what_is_left_of_its_budgets() -> None:

@@ -80,6 +80,7 @@ def plain(budget: dict[str, Any]) -> dict[str, Any]:
         ({"preset": "pay"}, "methods", ["pay_invoice"], sorted(preset_methods("pay"))),
         ({"new_name": "bob"}, "name", "alice", "bob"),
         ({"show_balance": "full"}, "show_balance", "budget", "full"),
+        ({"show_history": "account"}, "show_history", "own", "account"),
     ],
 )
 async def test_what_is_asked_for_is_changed_and_nothing_else(
@@ -93,7 +94,7 @@ async def test_what_is_asked_for_is_changed_and_nothing_else(
         changed = {name: [plain(one) for one in listed] for name, listed in changed.items()}
     assert (changed, told["changed"]) == ({"before": before, "after": after}, {})
     grant = await stored(office)
-    stored_as = {"show_balance": "shown_balance"}.get(field, field)
+    stored_as = {"show_balance": "shown_balance", "show_history": "shown_history"}.get(field, field)
     assert grant == replace(was, version=2, **{stored_as: getattr(grant, stored_as)})
     assert office.announced == [was.grant_id] * 2
     shown = await office.run("connection_show", name=grant.name)
@@ -145,12 +146,21 @@ async def test_an_edit_is_undone_by_another_one(office: Office) -> None:
         "expires_at": None,
         "preset": "full",
         "show_balance": "full",
+        "show_history": "account",
     }
     told = (await office.run("connection_edit", "k2", name="alice", **everything))["changed"]
     back = {field: change["before"] for field, change in told.items()}
     await office.run("connection_edit", "k3", name="alice", **back)
     assert await stored(office) == replace(was, version=3, budgets=(await stored(office)).budgets)
     assert [budget.terms for budget in (await stored(office)).budgets] == [budget.terms for budget in was.budgets]
+
+
+@pytest.mark.parametrize(("first", "other"), [("app", "read-only"), ("read-only", "app")])
+async def test_another_preset_leaves_the_history_as_it_is(office: Office, first: str, other: str) -> None:
+    made = await office.run("connect", name="alice", preset=first)
+    told = await office.run("connection_edit", "k2", name="alice", preset=other)
+    assert (told["preset"], told["show_history"]) == (other, made["show_history"])
+    assert "show_history" not in told["changed"]
 
 
 async def test_what_is_so_already_changes_nothing(office: Office) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kitestring.app.owner.connections import nwc_methods
+from kitestring.app.owner.connections import nwc_methods, preset_methods
 from kitestring.base.approvals import DECIDE_WITHIN_S
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
@@ -207,6 +207,14 @@ async def test_an_app_that_wants_to_be_apart_gets_an_account_of_its_own(office: 
     account = await office.store.account(grant.account_id)
     assert account is not None
     assert (account.account_id, account.available_msat) == (f"app-{grant.grant_id}", Msat(0))
+    assert grant.shown_history == "account"
+
+
+async def test_an_app_that_has_asked_sees_nothing_of_what_others_do_on_the_same_account(office: Office) -> None:
+    everything = " ".join(preset_methods("full"))
+    await office.run("approve", "k1", id=await asked(office, request_methods=everything))
+    (grant,) = await made(office)
+    assert (grant.account_id, grant.shown_history) == ("owner", "own")
 
 
 async def test_an_app_of_2024_gets_a_link(office: Office) -> None:

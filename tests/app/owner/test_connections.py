@@ -107,6 +107,7 @@ async def test_the_answer_has_the_words_of_each_relay(office: Office) -> None:
         ({"preset": "read-only"}, ["list of methods"]),
         ({"lud16": "a@b.example"}, ["Lightning Address"]),
         ({"budget_msat": None, "show_balance": "full"}, ["budget", "shown balance"]),
+        ({"show_history": "account"}, ["shown history"]),
     ],
 )
 async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_nothing(
@@ -122,6 +123,36 @@ async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_not
     way = "kitestring connection edit 'my app'" if is_edited else "kitestring revoke 'my app'"
     assert way in refused.message
     assert await made(office) == before
+
+
+@pytest.mark.parametrize(
+    ("params", "history"),
+    [
+        ({}, "own"),
+        ({"preset": "pay", "budget_msat": 5_000}, "own"),
+        ({"preset": "receive-only"}, "own"),
+        ({"preset": "read-only"}, "account"),
+        ({"preset": "full"}, "account"),
+        ({"methods": ["get_balance", "list_transactions"]}, "own"),
+        ({"preset": "full", "show_history": "own"}, "own"),
+        ({"show_history": "account"}, "account"),
+        ({"account": "bob"}, "account"),
+        ({"account": "bob", "preset": "pay", "budget_msat": 5_000}, "account"),
+        ({"account": "bob", "preset": "receive-only"}, "own"),
+        ({"account": "bob", "methods": ["make_invoice", "list_transactions"]}, "own"),
+        ({"account": "bob", "show_history": "own"}, "own"),
+    ],
+)
+async def test_a_new_connection_is_shown_the_history_that_fits_its_account_and_preset(
+    office: Office, params: dict[str, Any], history: str
+) -> None:
+    await office.run("account_create", "k0", name="bob")
+    shown = await office.run("connect", name="alice", **params)
+    (grant,) = await made(office)
+    assert shown["show_history"] == grant.shown_history == history
+    assert (await office.run("connect", "k2", name="alice", **params))["created"] is False
+    assert [row["show_history"] for row in (await office.run("connections"))["connections"]] == [history]
+    assert (await office.run("connection_rotate", "k3", name="alice"))["show_history"] == history
 
 
 async def test_what_is_left_out_is_not_compared(office: Office) -> None:

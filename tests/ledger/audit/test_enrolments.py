@@ -17,7 +17,8 @@ POINTER, GRANT = enrolment().pointer.grant_id, enrolment().grant.grant_id
 COPY = (
     "INSERT INTO grants SELECT service, 'twin', name, wire, caller, service_pubkey, account_id, methods, budgets,"
     " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays, lud16, asked_relays,"
-    " asked_state, pointer_id, strangers, sessions, shown_balance, paused_at, revoked_at, created_at, version"
+    " asked_state, pointer_id, strangers, sessions, shown_balance, shown_history, paused_at, revoked_at,"
+    " created_at, version"
     " FROM grants"
     f" WHERE service = 1 AND grant_id = '{POINTER}'"
 )

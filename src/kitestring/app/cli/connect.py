@@ -43,6 +43,11 @@ show_balance_option: Final = click.option(
     help="The balance its app sees: what its budget allows (new ones), or all that the account has.",
 )  # fmt: skip
 
+show_history_option: Final = click.option(
+    "--show-history", type=click.Choice(["own", "account"]),
+    help="The payments its app sees and hears of: its own, or every one of its account.",
+)  # fmt: skip
+
 
 def method_params(methods: str | None) -> dict[str, Any]:
     """The methods that were typed, as the service takes them; nothing where none were."""
@@ -63,6 +68,7 @@ def method_params(methods: str | None) -> dict[str, Any]:
     "--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word (default: app).",
 )  # fmt: skip
 @show_balance_option
+@show_history_option
 @click.option(
     "--relay", "relays", multiple=True, metavar="URL", help="A relay of yours for its link, the preferred one first."
 )
@@ -99,6 +105,7 @@ def command(
     encryption: str | None,
     preset: str | None,
     show_balance: str | None,
+    show_history: str | None,
     relays: tuple[str, ...],
     lud16: str | None,
     deep_link: str | None,
@@ -124,6 +131,7 @@ def command(
         "cipher": encryption,
         "preset": preset,
         "show_balance": show_balance,
+        "show_history": show_history,
         "relays": list(relays) or None,
         "lud16": lud16,
         "deep_link": deep_link,
@@ -187,6 +195,7 @@ def describe(connection: dict[str, Any]) -> str:
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
         f"may {EVERYTHING if connection['preset'] == 'full' else ', '.join(connection['methods'])}",
         "sees the whole balance" if connection["show_balance"] == "full" else "",
+        "sees every payment of its account" if connection["show_history"] == "account" else "",
         "" if connection["encryption"] == "auto" else f"encryption {connection['encryption']}",
         f"paid at {connection['lud16']}" if connection["lud16"] else "",
     ]

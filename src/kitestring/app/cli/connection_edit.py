@@ -6,7 +6,14 @@ from typing import Any, Final
 
 import click
 
-from kitestring.app.cli.connect import PRESETS, describe, method_params, methods_option, show_balance_option
+from kitestring.app.cli.connect import (
+    PRESETS,
+    describe,
+    method_params,
+    methods_option,
+    show_balance_option,
+    show_history_option,
+)
 from kitestring.app.cli.connection import stands
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import (
@@ -65,6 +72,7 @@ class _MomentOrNever(MomentType):
 @methods_option
 @click.option("--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word; pay needs a budget.")
 @show_balance_option
+@show_history_option
 @click.option("--name", "new_name", metavar="NEW", help="Another name in your lists.")
 @click.option(
     "--if-version", type=Whole(1, MAX_VERSION), metavar="N",
@@ -75,7 +83,7 @@ class _MomentOrNever(MomentType):
 def command(
     shell: Shell, name: str, limits: tuple[TypedBudget, ...], no_budget: bool, per_payment: int | None,
     max_fee: int | None, expires: Moment | None, methods: str | None, preset: str | None, show_balance: str | None,
-    new_name: str | None, if_version: int | None, key: str,
+    show_history: str | None, new_name: str | None, if_version: int | None, key: str,
 ) -> None:  # fmt: skip
     """Change limits, methods, end or name of the connection NAME.
 
@@ -98,7 +106,7 @@ def command(
     if preset is not None and methods is not None:
         raise click.UsageError("--methods and --preset both say what it may do: choose one of them")
     params |= method_params(methods)
-    words = {"preset": preset, "new_name": new_name, "show_balance": show_balance}
+    words = {"preset": preset, "new_name": new_name, "show_balance": show_balance, "show_history": show_history}
     params |= {member: value for member, value in words.items() if value is not None}
     if len(params) == 1:
         raise click.UsageError("say what to change, such as --budget 5000/week")

@@ -13,6 +13,7 @@ from kitestring.app.owner.connections import (
     preset_methods,
     refuse_gifts,
     spends,
+    with_first_history,
 )
 from kitestring.app.owner.desk import Deciding, Reading
 from kitestring.app.owner.params import plain_line
@@ -34,7 +35,8 @@ MAX_SAME_NAME: Final = 100
 async def made_for(
     desk: Deciding, asked: Approval, command: Connect, verdict: Ruling, own: Budget | None, name: str, caller: Grant
 ) -> tuple[Grant, Account | None]:
-    """The connection of the app, and the account that is made for it where it wants one of its own.
+    """The connection of the app, and the account that is made for it where it wants one of its own. On an account that
+    others use it sees its own payments alone: its owner has been asked for no more.
 
     Raises KitestringError: UNSUPPORTED, MALFORMED where the verdict does not fit, NOT_PERMITTED where ``caller`` may
     not give what the app asks for, CONFLICT for a ``name`` that is taken, CONNECTION_ENDED where its end has passed.
@@ -66,7 +68,7 @@ async def made_for(
     if not command.isolated:
         return grant, None
     account = Account(account_id=f"app-{grant_id}", name=f"app-{grant_id}", created_at=now)
-    return replace(grant, account_id=account.account_id), account
+    return with_first_history(replace(grant, account_id=account.account_id)), account
 
 
 async def _within_creator(desk: Deciding, asked: Approval, command: Connect, grant: Grant) -> Grant:

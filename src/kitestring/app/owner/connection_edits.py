@@ -29,7 +29,7 @@ from kitestring.app.owner.results import connections as results
 from kitestring.app.service.execute import Result
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant, ShownBalance
+from kitestring.base.grants import Grant, ShownBalance, ShownHistory
 from kitestring.base.money import Msat
 from kitestring.base.transactions.owner import SaveGrant
 from kitestring.policy.calendar import time_text
@@ -51,6 +51,7 @@ class ConnectionEditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=T
     expires_at: UnixTime | UnsetType | None = UNSET
     expires_in_s: Annotated[int, Meta(ge=1, le=MAX_EXPIRY_S)] | UnsetType = UNSET
     show_balance: ShownBalance | UnsetType = UNSET
+    show_history: ShownHistory | UnsetType = UNSET
     version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
@@ -76,6 +77,7 @@ async def connection_edit(desk: Managing, params: ConnectionEditParams, call: Ca
         fee_cap_msat=_limit(found.fee_cap_msat, params.fee_cap_msat),
         expires_at=_end(found, params, now),
         shown_balance=found.shown_balance if params.show_balance is UNSET else params.show_balance,
+        shown_history=found.shown_history if params.show_history is UNSET else params.show_history,
     )
     need_budget(params.preset, anew.budgets)
     refuse_gifts(call.caller, anew.methods, now, "connection_edit")
@@ -110,6 +112,7 @@ def _values(grant: Grant) -> Result:
         "fee_cap_msat": _plain(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
         "show_balance": grant.shown_balance,
+        "show_history": grant.shown_history,
     }
 
 

@@ -35,7 +35,7 @@ from kitestring.app.service.plugins import load_plugins
 from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.grants import CipherSetting, Grant, ShownBalance
+from kitestring.base.grants import CipherSetting, Grant, ShownBalance, ShownHistory
 from kitestring.base.money import MAX_WHOLE, Msat, sat
 from kitestring.base.rights import Right
 from kitestring.base.store import Places
@@ -45,7 +45,7 @@ from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
 from kitestring.policy.calendar import time_text
-from kitestring.policy.presets import DEFAULT_PRESET, PRESETS, PresetName
+from kitestring.policy.presets import DEFAULT_PRESET, PRESETS, PresetName, first_history
 from kitestring.transport.guard import normalise
 
 NWC: Final = "nwc"
@@ -65,9 +65,12 @@ _TERMS: Final = {
     "relays": "list of relays",
     "lud16": "Lightning Address",
     "shown_balance": "shown balance",
+    "shown_history": "shown history",
 }
 #: Those of them that ``connection edit`` changes.
-_EDITED: Final = frozenset({"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at", "shown_balance"})
+_EDITED: Final = frozenset(
+    {"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at", "shown_balance", "shown_history"}
+)
 #: That of a new connection which may pay and of which no limit is said: enough to begin with, little to lose.
 DEFAULT_BUDGET: Final = Budget.daily(sat(10_000))
 
@@ -76,7 +79,8 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The values of a connection. Left out means: the methods of the preset app, the node itself, 10,000 sat a day for
     what pays, no other limit, no end, any encryption; of a connection that exists already it is not compared.
     ``period`` is that of :class:`Budget`; ``length_s`` belongs to rolling. A budget of 0 is one: nothing may be spent;
-    null is none: all that the account has may be.
+    null is none: all that the account has may be. ``show_history`` left out is decided by account and preset
+    (:func:`kitestring.policy.presets.first_history`).
 
     ``preset`` stands for a list of methods. ``relays`` are some of the service's own, the preferred one first.
     ``deep_link`` is the link by which an app has asked: the answer has the one that hands the connection over."""
@@ -98,6 +102,7 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     relays: Annotated[list[str], Meta(min_length=1, max_length=MAX_RELAYS)] | UnsetType = UNSET
     lud16: Annotated[str, Meta(min_length=1, max_length=MAX_LUD16_LENGTH)] | UnsetType = UNSET
     show_balance: ShownBalance | UnsetType = UNSET
+    show_history: ShownHistory | UnsetType = UNSET
     deep_link: Annotated[str, Meta(max_length=MAX_DEEP_LINK_CHARS)] = ""
 
 
@@ -122,7 +127,7 @@ def preset_methods(name: PresetName) -> list[str]:
 
 
 @lru_cache(maxsize=1_024)
-def preset_of(methods: frozenset[str]) -> str | None:
+def preset_of(methods: frozenset[str]) -> PresetName | None:
     """The preset that stands for exactly these methods; None for a list of the owner's own."""
     return next((name for name in PRESETS if frozenset(preset_methods(name)) == methods), None)
 
@@ -261,12 +266,19 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         created_at=desk.clock.now(),
     )
     grant = await _as_asked(desk, plain, params)
+    if params.show_history is UNSET:
+        grant = with_first_history(grant)
     lasts_s = None if grant.expires_at is None else grant.expires_at - grant.created_at
     if lasts_s is not None and lasts_s <= 0:
         raise KitestringError(Reason.MALFORMED, "the connection would have expired already: choose a later time")
     if lasts_s is not None and lasts_s > MAX_EXPIRY_S:
         raise KitestringError(Reason.MALFORMED, "a connection ends within a hundred years: leave its end out")
     return grant
+
+
+def with_first_history(grant: Grant) -> Grant:
+    """A new connection with the history that it is shown where nothing is said of it."""
+    return replace(grant, shown_history=first_history(grant.account_id, grant.methods, preset_of(grant.methods)))
 
 
 async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
@@ -287,6 +299,7 @@ async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Gran
         relays=grant.relays if params.relays is UNSET else _own_relays(desk, params.relays),
         lud16=grant.lud16 if params.lud16 is UNSET else params.lud16,
         shown_balance=grant.shown_balance if params.show_balance is UNSET else params.show_balance,
+        shown_history=grant.shown_history if params.show_history is UNSET else params.show_history,
     )
     need_budget(params.preset, asked.budgets)
     return asked
@@ -380,6 +393,7 @@ def show_grant(grant: Grant) -> Result:
         "encryption": grant.cipher,
         "lud16": grant.lud16 or None,
         "show_balance": grant.shown_balance,
+        "show_history": grant.shown_history,
         "created_at": grant.created_at,
         "paused_at": grant.paused_at,
         "version": grant.version,

@@ -18,7 +18,7 @@ from kitestring.app.owner.results.words import (
     RevokedAt,
     says,
 )
-from kitestring.base.grants import CipherSetting, ShownBalance
+from kitestring.base.grants import CipherSetting, ShownBalance, ShownHistory
 from kitestring.policy.presets import PresetName
 
 
@@ -39,6 +39,7 @@ class _ConnectionJson(AnswerJson):
     encryption: Annotated[CipherSetting, says("The encryption that it is served with.")]
     lud16: Annotated[str | None, says("The Lightning Address in its link.")]
     show_balance: Annotated[ShownBalance, says("The balance that its app is told.")]
+    show_history: Annotated[ShownHistory, says("The payments that its app sees and is told of.")]
     created_at: CreatedAt
     paused_at: Annotated[int | None, says("Since when it is paused; null: it is not.")]
     version: Annotated[int, says("Grows with each change; name it to change what you saw.")]

@@ -100,6 +100,7 @@ CREATE TABLE grants (
   strangers TEXT NOT NULL CHECK (strangers = 'deny' OR strangers = 'ask' OR strangers = 'budget'),
   sessions TEXT NOT NULL CHECK (sessions = 'off' OR sessions = 'minted' OR sessions = 'any'),
   shown_balance TEXT NOT NULL CHECK (shown_balance = 'budget' OR shown_balance = 'full'),
+  shown_history TEXT NOT NULL CHECK (shown_history = 'own' OR shown_history = 'account'),
   paused_at INTEGER,
   revoked_at INTEGER,
   created_at INTEGER NOT NULL,
