@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, get_args
 
 from kitestring.app.owner.connections import preset_methods
+from kitestring.app.service.notices import MAX_HEARERS
 from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import HOLD_BLOCKS, MAX_HOLD_BLOCKS, MAX_PARTS, MIN_HOLD_BLOCKS
@@ -153,9 +154,9 @@ Another preset or list of methods changes nothing of it later.
 _NOTIFICATIONS: Final = f"""
 ## Notifications (02)
 
-A connection is told of its own payments as they end, without asking: `{{"notification_type": …, "notification": …}}`,
-with the transaction as `list_transactions` shows it, in an event of kind {KINDS["nip44"]} (NIP-44) or {KINDS["nip04"]}
-(NIP-04) with a `p` tag.
+A connection is told of the payments that [it sees](#what-a-connection-sees) as they end, without asking:
+`{{"notification_type": …, "notification": …}}`, with the transaction as `list_transactions` shows it, in an event of
+kind {KINDS["nip44"]} (NIP-44) or {KINDS["nip04"]} (NIP-04) with a `p` tag.
 
 | type | told when | announced | permission |
 |---|---|---|---|
@@ -164,8 +165,9 @@ _HEARING: Final = f"""
 What is announced stands in the tag `notifications` of the info event, and as a list in `get_info`; the content of the
 info event has the word `{WORD}` then.
 
-- Of each payment a connection is told once, and no connection is told of another one's payments, on the same account
-  or not. Money of an offer belongs to no connection. A second payment of an invoice is told to nobody.
+- Of each payment a connection is told once for each type. What another one did, and what came to an offer, is told to
+  those that see all of the account: to the {MAX_HEARERS} that were made first, where there are more.
+- A second payment of an invoice is told to nobody.
 - The cipher is the one that the app uses; as long as it has asked nothing, and with `connect --encryption both`, each
   notification is sent in both.
 - It is tried until a relay has taken it, or says that nobody listens, for {NOTIFICATION_GIVE_UP_S // 3600} hours, over

@@ -127,8 +127,8 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "One table of transitions; a trigger keeps every step, another what was asked; yes and claim are one commit.",
     ),
     "I14": (
-        "A result is shown only to the connection that paid; of a payment only its connection is told.",
-        "Look-ups are scoped by connection, and so are the events that notifications follow from.",
+        "A result is shown only to the connection that paid; a payment only to those that see it or its account.",
+        "Look-ups are scoped by connection or account, and so are the events that notifications follow from.",
     ),
     "I15": (
         "With an honest node and a relay, every payment ends.",

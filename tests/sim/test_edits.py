@@ -75,6 +75,40 @@ def test_a_lowered_budget_leaves_the_payment_under_way_alone_and_counts_it_again
     story(House(tmp_path))
 
 
+def test_what_an_app_sees_of_its_account_changes_with_its_next_request_also_across_a_kill(tmp_path: Path) -> None:
+    @virtual
+    async def story(house: House) -> None:
+        async def listed(app: App) -> int:
+            rows = (await app.first(app.send("list_transactions", {})))["result"]["transactions"]
+            return len(rows)
+
+        async def shows(service: Service, history: str) -> None:
+            await service.command("connection_edit", name="book", show_history=history)
+
+        async with house.service() as service:
+            await service.account("purse", 1_000_000)
+            app = await service.connect("app", account="purse", budget_msat=500_000)
+            book = await service.connect("book", account="purse", preset="read-only", show_history="own")
+            assert await paid(app, house) == "ok"
+            assert await listed(book) == 0
+            await shows(service, "account")
+            assert await listed(book) == 1
+        async with house.service() as service:
+            assert await listed(book) == 1
+            assert await paid(app, house) == "ok"
+            assert await listed(book) == 2
+            await house.clocks.app.sleep(5)
+            assert [name for name, _ in book.notifications()] == ["payment_sent"]
+            await shows(service, "own")
+            assert await listed(book) == 0
+            assert await paid(app, house) == "ok"
+            await house.clocks.app.sleep(5)
+            assert len(book.notifications()) == 1
+        assert house.violations() == []
+
+    story(House(tmp_path))
+
+
 def test_a_connection_that_may_not_pay_any_more_ends_what_it_has_begun(tmp_path: Path) -> None:
     @virtual
     async def story(house: House) -> None:

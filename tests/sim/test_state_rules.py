@@ -92,8 +92,8 @@ def test_no_connection_is_shown_anything_of_another_one_on_the_same_account(tmp_
     async def story(house: House) -> None:
         async with house.service() as service:
             await service.account("purse", 1_000_000)
-            one = await service.connect("one", account="purse", budget_msat=500_000)
-            two = await service.connect("two", account="purse", budget_msat=500_000)
+            mine = {"account": "purse", "budget_msat": 500_000, "show_history": "own"}
+            one, two = await service.connect("one", **mine), await service.connect("two", **mine)
             text = invoice(house)
             assert await one.answer(one.pay(text)) == "ok"
             made = (await one.first(one.send("make_invoice", {"amount": 5_000})))["result"]
@@ -105,6 +105,35 @@ def test_no_connection_is_shown_anything_of_another_one_on_the_same_account(tmp_
             again = await two.first(two.pay(text))
             assert (again["error"]["code"], again["result"]) == ("OTHER", None)
             assert "preimage" not in str(again)
+
+    story(House(tmp_path))
+
+
+def test_who_is_shown_the_account_sees_what_others_did_there_and_gets_no_result_of_theirs(tmp_path: Path) -> None:
+    @virtual
+    async def story(house: House) -> None:
+        async with house.service() as service:
+            await service.account("purse", 1_000_000)
+            await service.account("other", 1_000_000)
+            one = await service.connect("one", account="purse", budget_msat=500_000)
+            two = await service.connect("two", account="purse", budget_msat=500_000)
+            stranger = await service.connect("stranger", account="other", budget_msat=500_000)
+            text = invoice(house)
+            paid = bolt11.decode(text).payment_hash
+            assert await one.answer(one.pay(text)) == "ok"
+            made = (await one.first(one.send("make_invoice", {"amount": 5_000})))["result"]["payment_hash"]
+            for wanted in (paid, made):
+                assert await two.answer(two.send("lookup_invoice", {"payment_hash": wanted})) == "ok"
+                assert await stranger.answer(stranger.send("lookup_invoice", {"payment_hash": wanted})) == "NOT_FOUND"
+            listed = (await two.first(two.send("list_transactions", {"unpaid": True})))["result"]
+            assert {row["payment_hash"] for row in listed["transactions"]} == {paid, made}
+            again = await two.first(two.pay(text))
+            assert (again["error"]["code"], again["result"]) == ("OTHER", None)
+            await house.clocks.app.sleep(5)
+            told = [(name, row["payment_hash"]) for app in (one, two) for name, row in app.notifications()]
+            assert told == [("payment_sent", paid)] * 2
+            assert stranger.notifications() == []
+        assert house.violations() == []
 
     story(House(tmp_path))
 

@@ -86,6 +86,11 @@ class Grant:
         allows_nothing = any(budget.limit_msat <= 0 for budget in self.budgets)
         return self.methods - SPENDING_METHODS if allows_nothing else self.methods
 
+    def sees(self, grant_id: str, account_id: str) -> bool:
+        """Whether its app is shown what the grant ``grant_id`` ("" for none) did with the money of ``account_id``."""
+        is_shown_all = self.shown_history == "account" and account_id == self.account_id
+        return is_shown_all or grant_id == self.grant_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:

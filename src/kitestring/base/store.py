@@ -99,6 +99,10 @@ class Reads(Protocol):
         """The grants of a public key on this wire that were not revoked, the oldest first."""
         ...
 
+    async def grants_shown(self, account_id: str, limit: int) -> list[Grant]:
+        """The grants that are shown every payment of this account and were not revoked, the oldest first."""
+        ...
+
     async def account(self, account_id: str) -> Account | None:
         """One of :meth:`accounts`."""
         ...

@@ -103,7 +103,7 @@ class NotificationType:
 
 @dataclass(frozen=True, slots=True)
 class Notifying:
-    """The words of a wire to the caller of a connection about its own payments, unasked.
+    """The words of a wire to the caller of a connection about the payments that it sees, unasked.
 
     ``write`` makes the plaintext of one ``types`` has, by its name. ``ciphers`` are those that the caller reads, an
     event for each, of the kind that ``kinds`` names. They have a ``p`` tag alone.

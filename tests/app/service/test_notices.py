@@ -176,6 +176,100 @@ async def test_a_grant_is_read_once_and_again_when_it_has_changed(life: Life) ->
         assert [message.plaintext for message in carried] == [b"None", b"None", b"7 sat"]
 
 
+@virtual
+async def test_who_is_shown_an_account_is_told_of_all_that_comes_and_goes_there_once_and_of_no_other(
+    life: Life,
+) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.account("alice", 0)
+        await rig.grant("till", account="alice")
+        await rig.grant("ended", account="alice", shown_history="account", revoked_at=rig.clock.now())
+        for name in ("book", "pad"):
+            await rig.grant(name, account="alice", shown_history="account")
+        await rig.grant("owners book", shown_history="account")
+        await rig.offer("coffee", "alice")
+        subjects = []
+        for number, (grant, offer) in enumerate((("till", ""), ("", "coffee"), ("book", ""))):
+            more = {"offer_id": offer} if offer else {}
+            _, payment_hash = await rig.invoice(f"r{number}", grant, 21_000, **more)
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(5)
+            subjects.append((await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).invoice_id)
+        told = sorted(message.plaintext.decode() for message in carried)
+        assert told == sorted([f"till {subjects[0]}", *(f"{one} {i}" for i in subjects for one in ("book", "pad"))])
+
+
+@virtual
+async def test_only_so_many_connections_hear_of_what_others_did(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.app.service.notices.MAX_HEARERS", 2)
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        for number in range(4):
+            await rig.grant(f"book{number}", shown_history="account", created_at=number)
+        for number in (0, 3):
+            _, payment_hash = await rig.invoice(f"r{number}", f"book{number}", 21_000)
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(5)
+        heard = [message.plaintext.decode().split()[0] for message in carried]
+        assert heard == ["book0", "book1", "book3", "book0", "book1"]
+
+
+@virtual
+async def test_who_is_shown_an_account_is_looked_up_once_and_again_when_a_connection_of_it_has_changed(
+    life: Life,
+) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.account("alice", 0)
+        await rig.grant("book", account="alice")
+        await rig.offer("coffee", "alice")
+        looked, shown, read, events = [], rig.store.grants_shown, [], rig.store.events
+
+        async def counting(account_id: str, limit: int) -> Any:
+            looked.append(account_id)
+            return await shown(account_id, limit)
+
+        async def reading(after: int, limit: int) -> Any:
+            read.append(after)
+            return await events(after, limit)
+
+        rig.store.grants_shown, rig.store.events = counting, reading
+
+        async def is_paid(request_id: str) -> tuple[list[str], int]:
+            looked.clear()
+            _, payment_hash = await rig.invoice(request_id, "", 21_000, offer_id="coffee")
+            read.clear()
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(2)
+            return list(looked), len(read)
+
+        assert await is_paid("r1") == (["alice"], 1)
+        assert await is_paid("r2") == ([], 0), "nobody is told, so nothing is read"
+        await rig.change("book", shown_history="account")
+        assert (await is_paid("r3"))[0] == ["alice"]
+        assert (await is_paid("r4"))[0] == []
+        await rig.change("book", shown_history="own")
+        assert (await is_paid("r5"))[0] == ["alice"]
+        assert len(carried) == 2
+
+
+@virtual
+async def test_accounts_that_are_remembered_are_bounded(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.app.service.notices.MAX_ACCOUNTS", 1)
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        for account in ("alice", "bob"):
+            await rig.account(account, 0)
+            await rig.grant(account, account=account, shown_history="account")
+            await rig.offer(f"of-{account}", account)
+        for number in range(4):
+            _, payment_hash = await rig.invoice(f"r{number}", "", 21_000, offer_id=f"of-{('alice', 'bob')[number % 2]}")
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(2)
+        assert [message.plaintext.decode().split()[0] for message in carried] == ["alice", "bob"] * 2
+
+
 def allowed(event: FeedEvent, grant: Grant, _now: int) -> Iterator[Message]:
     if grant.per_payment_msat is not None:
         yield Message("", "toy", event.subject.encode(), b"", event.at)

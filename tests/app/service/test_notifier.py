@@ -121,6 +121,22 @@ async def test_nobody_hears_of_what_another_one_does_on_the_same_account(life: L
         assert [event.tags for event in door.pool.sent if event.kind in KINDS] == [[["p", APP.public_hex]]]
 
 
+@virtual
+async def test_who_is_shown_the_account_hears_of_what_others_did_and_of_what_came_to_an_offer(life: Life) -> None:
+    async with service(life) as door:
+        other = door.keyring.connection_key("other").public_hex
+        keys = {"caller": STRANGER.public_hex, "service_pubkey": other, "shown_history": "account"}
+        await door.rig.grant("other", methods=MAY, nip44_seen=True, **keys)
+        await door.rig.offer("coffee")
+        await door.refresh()
+        await door.tell(door.offer_request())
+        (payment_hash,) = door.rig.node._made
+        assert door.rig.node.pay_in(payment_hash)
+        await is_paid(door)
+        heard = sorted(event.tags[0][1] for event in door.pool.sent if event.kind in KINDS)
+        assert heard == sorted([APP.public_hex, STRANGER.public_hex, STRANGER.public_hex])
+
+
 @pytest.mark.parametrize(
     ("methods", "types"),
     [
@@ -216,6 +232,22 @@ async def test_a_relay_that_is_away_for_hours_gets_it_when_it_is_back_and_one_th
             door.pool.takes = takes[True]
             await door.clock.sleep(1_300)
             assert len(told(door)) == heard
+
+
+@virtual
+async def test_who_is_shown_its_own_payments_alone_by_then_hears_nothing_of_those_of_others(life: Life) -> None:
+    async with service(life, methods="lookup_invoice payment_received", shown_history="account") as door:
+        await door.rig.offer("coffee")
+        door.pool.takes = lambda event: event.kind not in KINDS
+        await door.tell(door.offer_request())
+        (payment_hash,) = door.rig.node._made
+        assert door.rig.node.pay_in(payment_hash)
+        await door.clock.sleep(5)
+        await door.rig.change("app", shown_history="own")
+        door.pool.takes = lambda _: True
+        await door.clock.sleep(700)
+        assert told(door) == []
+        assert not await door.rig.store.has_due()
 
 
 @pytest.mark.parametrize("change", ["revoked", "expired", "paused", "not permitted", "gone to another app"])
@@ -389,8 +421,7 @@ async def test_a_message_about_somebody_elses_payment_is_sent_to_nobody(life: Li
         found = await store.grant("app")
 
         async def other(_: str) -> Any:
-            return type("Other", (), {"wire": "nwc", "grant_id": "other", "methods": found.methods,
-                                      "revoked_at": None, "expires_at": None, "paused_at": None})()  # fmt: skip
+            return replace(found, grant_id="other")
 
         store.grant = other
         await life.clock.sleep(1)

@@ -18,14 +18,17 @@ Told = tuple[str, str]
 
 
 async def to_be_told(store: Any, since: int = 0) -> list[Told]:
-    """What follows from the feed from that time on, if every connection may hear of everything of its own and lives for
-    ever."""
-    wires = {grant.grant_id: grant.wire for grant in await store.grants()}
-    rows = [row for row in await store.events(0, 100_000) if row.at >= since and row.kind in TYPES]
+    """What follows from the feed from that time on, if every connection may hear of everything that it sees, has always
+    seen it since it was made, and lives for ever."""
+    rows = await store.events(0, 100_000)
+    made = {row.subject: row.number for row in reversed(rows) if row.kind is EventKind.GRANTED}
+    apps = [grant for grant in await store.grants() if grant.wire == "nwc"]
     return sorted(
-        (row.grant_id, f"{TYPES[row.kind]} {row.subject}")
+        (app.grant_id, f"{TYPES[row.kind]} {row.subject}")
         for row in rows
-        if (not row.detail or row.kind is EventKind.ACCEPTED) and wires.get(row.grant_id) == "nwc"
+        if row.at >= since and row.kind in TYPES and (not row.detail or row.kind is EventKind.ACCEPTED)
+        for app in apps
+        if app.sees(row.grant_id, row.account_id) and row.number > made.get(app.grant_id, 0)
     )
 
 

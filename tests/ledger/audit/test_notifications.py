@@ -42,6 +42,21 @@ def test_who_is_told_of_anothers_is_found(busy: Path, words: str) -> None:
     assert audit(busy, SERVICE) == [Violation("I14", f"connection bobs is told of what is not its own: {words}")]
 
 
+def test_who_is_shown_an_account_may_be_told_of_all_of_it_and_of_no_other(busy: Path) -> None:
+    own = _own(busy)
+    with sqlite3.connect(busy) as raw:
+        (account,) = raw.execute("SELECT account_id FROM payments WHERE payment_id = 'pay-paid'").fetchone()
+        change = "UPDATE grants SET account_id = ?, shown_history = ? WHERE grant_id = 'bobs'"
+        raw.execute(change, (account, "account"))
+    plant(busy, ("bobs", own[0][1]))
+    assert audit(busy, SERVICE) == []
+    violation = Violation("I14", f"connection bobs is told of what is not its own: {own[0][1]}")
+    for place in (("bob", "account"), (account, "own")):
+        with sqlite3.connect(busy) as raw:
+            raw.execute(change, place)
+        assert audit(busy, SERVICE) == [violation]
+
+
 def test_a_zap_of_which_nobody_is_told_is_found(busy: Path) -> None:
     with sqlite3.connect(busy) as raw:
         (paid,) = raw.execute("SELECT subject FROM events WHERE kind = 'received' AND detail = '' LIMIT 1").fetchone()

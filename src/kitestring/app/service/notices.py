@@ -32,6 +32,11 @@ CONSUMER: Final = "notices"
 AGAIN_S: Final = 1.0
 #: Grants that are remembered (about 1 kB each); beyond it all are looked up anew.
 MAX_GRANTS: Final = 10_000
+#: Accounts of which is remembered who is shown all of their payments (about 200 bytes where nobody is).
+MAX_ACCOUNTS: Final = 50_000
+#: Connections that hear of what others did with their account: each payment makes a message for each of them. The
+#: others see it in their lists.
+MAX_HEARERS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class GrantNotice:
-    """As :class:`Notice`, for events that belong to a grant: ``make`` is given it as it is stored now, and the time
-    (Unix seconds)."""
+    """As :class:`Notice`, for what a grant may see: ``make`` is given the grant as it is stored now, and the time (Unix
+    seconds). That is the one that the event belongs to, and each that is shown all of its account."""
 
     kinds: frozenset[EventKind]
     make: Callable[[FeedEvent, Grant, int], Iterator[Message]]
@@ -79,12 +84,13 @@ NOTICES: Final[Notices] = (
 
 
 class _Grants:
-    """Grants as the feed has left them: one is looked up again when it has changed, so that a payment costs no look-up,
-    and none of a grant that is told nothing is even read. Whoever tells an app reads the grant once more."""
+    """Grants as the feed has left them: they are looked up again when one has changed, so that a payment costs no
+    look-up, and none that nobody is told of is even read. Whoever tells an app reads the grant once more."""
 
     def __init__(self, store: Reads) -> None:
         self._store: Final = store
         self._known: Final[dict[str, Grant | None]] = {}
+        self._shown: Final[dict[str, tuple[Grant, ...]]] = {}  # by account: who is shown all of it
 
     def heed(self, rows: Iterable[FeedEvent | Missed]) -> None:
         """Forget what has changed; all, where changes were missed."""
@@ -92,23 +98,36 @@ class _Grants:
             if isinstance(row, Missed):
                 log.error("%d events were forgotten before anybody was told of them", row.count)
                 self._known.clear()
+                self._shown.clear()
             elif row.kind in GRANT_CHANGES:
                 self._known.pop(row.subject, None)
+                self._shown.pop(row.account_id, None)
 
     def may_be_told(self, notice: GrantNotice, event: FeedEvent, now: int) -> bool:
-        """Whether the event makes a message. One of a grant that has to be looked up may."""
-        if event.grant_id not in self._known:
-            return bool(event.grant_id)
-        grant = self._known[event.grant_id]
-        return grant is not None and next(notice.make(event, grant, now), None) is not None
+        """Whether the event makes a message. One of which somebody has to be looked up may."""
+        own, shown = event.grant_id, event.account_id
+        if (own and own not in self._known) or (shown and shown not in self._shown):
+            return True
+        return any(next(notice.make(event, grant, now), None) is not None for grant in self._hearers(event))
 
-    async def get(self, grant_id: str) -> Grant | None:
-        """Raises KitestringError where the ledger cannot be read."""
-        if grant_id not in self._known:
+    async def of(self, event: FeedEvent) -> list[Grant]:
+        """Those that may see what the event tells, each once. Raises KitestringError where the ledger cannot be
+        read."""
+        own, account_id = event.grant_id, event.account_id
+        if own and own not in self._known:
             if len(self._known) >= MAX_GRANTS:
                 self._known.clear()
-            self._known[grant_id] = await self._store.grant(grant_id)
-        return self._known[grant_id]
+            self._known[own] = await self._store.grant(own)
+        if account_id and account_id not in self._shown:
+            if len(self._shown) >= MAX_ACCOUNTS:
+                self._shown.clear()
+            self._shown[account_id] = tuple(await self._store.grants_shown(account_id, MAX_HEARERS))
+        return self._hearers(event)
+
+    def _hearers(self, event: FeedEvent) -> list[Grant]:
+        own = self._known.get(event.grant_id)
+        others = [one for one in self._shown.get(event.account_id, ()) if one.grant_id != event.grant_id]
+        return others if own is None else [own, *others]
 
 
 async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices = NOTICES) -> None:
@@ -160,6 +179,7 @@ async def _made(row: FeedEvent | Missed, notices: Notices, grants: _Grants, now:
         if isinstance(notice, Notice):
             for message in notice.make(row):
                 yield message
-        elif row.grant_id and (grant := await grants.get(row.grant_id)) is not None:
-            for message in notice.make(row, grant, now):
-                yield message
+        else:
+            for grant in await grants.of(row):
+                for message in notice.make(row, grant, now):
+                    yield message

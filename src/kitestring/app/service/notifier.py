@@ -1,4 +1,4 @@
-"""Apps hear of their own payments, unasked: notifications on their way to the relays.
+"""Apps hear of payments that they are shown, unasked: notifications on their way to the relays.
 
 A message of the outbox only says what of. The grant and the payment are looked up at each attempt: who was revoked
 meanwhile hears nothing, and the app is spoken to in the cipher that it uses by then. The event is signed anew each
@@ -47,7 +47,7 @@ MAX_SENT: Final = 256
 
 
 def notification(event: FeedEvent, grant: Grant, now: int) -> Iterator[Message]:
-    """The message for the connection ``grant`` about an event of its own, if it may be told: at most one for each
+    """The message for the connection ``grant`` about an event that it may see, if it may be told: at most one for each
     type and payment, because each becomes true once."""
     is_more = event.kind is EventKind.RECEIVED and event.detail  # a second payment of an invoice, or of none of ours
     wire = NOTIFYING.get(grant.wire)
@@ -126,7 +126,7 @@ class Notifier:
         if grant is None or wire is None or not _may_hear(grant, wire, name, now):
             return []
         record = await self._record(wire.types[name].direction, subject)
-        if record is None or record.connection_id != grant.grant_id:
+        if record is None or not grant.sees(record.connection_id, record.account):
             return []
         plaintext = wire.write(name, record)
         return [self._wires.notify(grant, wire.kinds[cipher], cipher, plaintext, now) for cipher in wire.ciphers(grant)]

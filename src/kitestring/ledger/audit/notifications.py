@@ -1,4 +1,5 @@
-"""The words to others about payments: to nobody twice of one, to nobody of another one's, to everybody of a zap."""
+"""The words to others about payments: to nobody twice of one, to nobody of what it is not shown, to everybody of a
+zap."""
 
 # ruff: noqa: S608 - what is pasted into statements is a part of them, never a value
 
@@ -27,12 +28,14 @@ told_twice = listed(
     _TOLD + "SELECT grant_id, words, count(*) FROM told GROUP BY grant_id, words HAVING count(*) > 1",
     "connection {0} is told {2} times: {1}",
 )
+#: One that is shown its account, or may have been before it was changed, is told of that account.
+_SEEN: Final = """(x.grant_id = t.grant_id OR EXISTS (SELECT 1 FROM grants g
+  WHERE g.service = ?1 AND g.grant_id = t.grant_id AND g.account_id = x.account_id
+    AND (g.shown_history = 'account' OR g.version > 1)))"""
 told_to_others = listed(
     _TOLD + "SELECT grant_id, words FROM told t"
-    " WHERE NOT EXISTS (SELECT 1 FROM payments p"
-    "   WHERE p.service = ?1 AND p.payment_id = t.subject AND p.grant_id = t.grant_id)"
-    " AND NOT EXISTS (SELECT 1 FROM invoices i"
-    "   WHERE i.service = ?1 AND i.invoice_id = t.subject AND i.grant_id = t.grant_id)",
+    f" WHERE NOT EXISTS (SELECT 1 FROM payments x WHERE x.service = ?1 AND x.payment_id = t.subject AND {_SEEN})"
+    f" AND NOT EXISTS (SELECT 1 FROM invoices x WHERE x.service = ?1 AND x.invoice_id = t.subject AND {_SEEN})",
     "connection {0} is told of what is not its own: {1}",
 )
 untold_zaps = listed(_UNTOLD_ZAPS, "invoice {0} answers a zap request and is paid, and nobody is told")

@@ -37,6 +37,16 @@ class GrantReads(Statements):
         )
         return None if row is None else rows.read_grant(row)
 
+    async def grants_shown(self, account_id: str, limit: int) -> list[Grant]:
+        found = self._all(
+            f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_history"
+            " WHERE service = ? AND revoked_at IS NULL AND shown_history = 'account' AND account_id = ?"
+            " ORDER BY created_at, grant_id LIMIT ?",
+            account_id,
+            limit,
+        )
+        return [rows.read_grant(row) for row in found]
+
     async def grants_of(self, wire: str, caller: str) -> list[Grant]:
         found = self._all(
             f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_caller"

@@ -111,6 +111,9 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id);
 CREATE INDEX grants_by_account ON grants (service, account_id) WHERE revoked_at IS NULL;
 CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
+-- Who hears of every payment of an account: none of most accounts.
+CREATE INDEX grants_by_history ON grants (service, account_id, created_at, grant_id)
+WHERE revoked_at IS NULL AND shown_history = 'account';
 
 -- When the app of a grant has last asked for something.
 CREATE TABLE uses (

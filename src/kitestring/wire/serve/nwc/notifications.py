@@ -1,7 +1,7 @@
 """The notifications of Nostr Wallet Connect (NIP-47, extension 02), the service's side: one table of types.
 
-State of the text: 2026-09. What is told is one transaction of the connection itself, in the form of
-``list_transactions``; who made it hears of it, and nobody else.
+State of the text: 2026-09. What is told is one transaction that the connection is shown, in the form of
+``list_transactions``.
 """
 
 from __future__ import annotations
