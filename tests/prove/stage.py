@@ -243,6 +243,7 @@ async def _prepare(stage: Stage) -> None:
     await service.account("shop", 0)
     await service.connect("app", account="purse", budget_msat=FUNDED // 2)
     await service.connect("till", account="shop")
+    await service.connect("book", account="purse", preset="read-only")  # hears of what the app, and others, did there
     stage.made["offer"] = (await service.command("offer_create", label="coffee", account="shop"))["offer_id"]
 
 
@@ -342,7 +343,7 @@ def _notes(stage: Stage, rows: list[Any]) -> None:
 
 
 async def _hears(stage: Stage) -> None:
-    """Each connection was told of each payment of its own: stored once, and said once for each life at most."""
+    """Each connection was told of each payment that it sees: stored once, and said once for each life at most."""
     store, apps = stage.service.store, stage.house.apps
     told = await hearing.to_be_told(store)
     assert await hearing.stored(store) == told, "a notification is missing, or there twice"

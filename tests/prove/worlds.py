@@ -334,6 +334,7 @@ class World:
             self.app = await service.connect("app", account="purse", budget_msat=FUNDED, **period)
             self.till = await service.connect("till", account="shop")
             self.spender = Spender(self, (await service.connect("spender", account="purse")).uri)
+            await service.connect("book", account="purse", preset="read-only")
             await service.pointer("purse", sessions="any")
             self.known, self.guest = service.requestor(21), service.requestor(22)
             await service.allow(
@@ -404,7 +405,7 @@ class World:
             await self._hears()
 
     async def _hears(self) -> None:
-        """Each connection was told of each payment of its own: stored once, and said once for each life at most."""
+        """Each connection was told of each payment that it sees: stored once, and said once for each life at most."""
         store, apps = self.service.store, self.house.apps
         told, stored = await hearing.to_be_told(store), await hearing.stored(store)
         kept = await hearing.to_be_told(store, self.house.clocks.service.now() - KEEP_S)  # what was told before may go

@@ -125,7 +125,7 @@ async def test_nobody_hears_of_what_another_one_does_on_the_same_account(life: L
 async def test_who_is_shown_the_account_hears_of_what_others_did_and_of_what_came_to_an_offer(life: Life) -> None:
     async with service(life) as door:
         other = door.keyring.connection_key("other").public_hex
-        keys = {"caller": STRANGER.public_hex, "service_pubkey": other, "shown_history": "account"}
+        keys: dict[str, Any] = {"caller": STRANGER.public_hex, "service_pubkey": other, "shown_history": "account"}
         await door.rig.grant("other", methods=MAY, nip44_seen=True, **keys)
         await door.rig.offer("coffee")
         await door.refresh()

@@ -67,6 +67,7 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     await store.totals()
     await store.grant("app")
     await store.grant_named("nwc", "app")
+    await store.grants_shown("alice", 10)
     await store.account("alice")
     await store.open_payments()
     await store.places(NODE)
