@@ -111,7 +111,7 @@ class _Grants:
         return any(next(notice.make(event, grant, now), None) is not None for grant in self._hearers(event))
 
     async def of(self, event: FeedEvent) -> list[Grant]:
-        """Those that may see what the event tells, each once. Raises KitestringError where the ledger cannot be
+        """The grants that may see what the event tells, each once. Raises KitestringError where the ledger cannot be
         read."""
         own, account_id = event.grant_id, event.account_id
         if own and own not in self._known:
