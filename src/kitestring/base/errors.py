@@ -6,9 +6,8 @@ says which wire lacks one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Reason(Enum):
@@ -60,8 +59,7 @@ class Exit(int, Enum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """The meaning of a reason to people and to the command line; the codes on the wires are the wires' own."""
 
     exit: Exit

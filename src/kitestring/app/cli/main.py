@@ -17,7 +17,6 @@ from kitestring import __version__
 from kitestring.app.cli.listed import LazyGroup, commands_of
 from kitestring.app.cli.shell import Shell, data_dir_option, give_up_what_cannot_be_written, json_option
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
-from kitestring.base.text import clean
 
 #: The longest of our own sentences have about 400 characters.
 MAX_SENTENCE_CHARS: Final = 4_000
@@ -63,6 +62,8 @@ class _Told(NamedTuple):
 
 
 def _tell(error: BaseException) -> int:
+    from kitestring.base.text import clean
+
     told = _explain(_full_disk(error) or error)
     if not told.sentence:
         return told.code

@@ -14,7 +14,6 @@ import click
 
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.text import escape_unsafe, on_screen, one_line
 
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
@@ -144,6 +143,8 @@ class Shell:
     def show(self, result: Result, text: str | Sequence[str], *, again: str = "") -> None:
         """``result`` as one JSON line with ``--json``, else ``text`` for people, in one or in parts. ``again`` is the
         command that shows it once more, for what must not be lost where it cannot be written."""
+        from kitestring.base.text import on_screen
+
         if self.as_json:
             self.print_json(result, again=again)
         elif text:
@@ -153,11 +154,15 @@ class Shell:
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
+        from kitestring.base.text import on_screen
+
         if not self.as_json:
             click.echo(on_screen(self.hinted(text)), err=True)
 
     def warn(self, text: str) -> None:
         """A remark that a program's owner must see as well: on standard error, whatever the form of the answer."""
+        from kitestring.base.text import on_screen
+
         click.echo(on_screen(self.hinted(f"warning: {text}")), err=True)
 
     def note_waiting(self, text: str) -> None:
@@ -183,6 +188,8 @@ class Shell:
 
     def note_left_out(self, texts: Sequence[str]) -> None:
         """Name what a code or link has in place of a relay, where the others are used without it."""
+        from kitestring.base.text import one_line
+
         if texts:
             shown = ", ".join(one_line(text) for text in texts)
             self.note(f"left out, because it is no relay address or one too many: {shown}")
@@ -190,10 +197,14 @@ class Shell:
     def print_json(self, value: Result, *, again: str = "") -> None:
         import json
 
+        from kitestring.base.text import escape_unsafe
+
         _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)), again)
 
     def print_lines(self, text: str) -> None:
         """``text`` in a form of its own, such as CSV: written out at once, because more may follow."""
+        from kitestring.base.text import on_screen
+
         _write(on_screen(text), "")
 
 
