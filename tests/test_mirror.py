@@ -23,6 +23,7 @@ WITHOUT = {
 }
 #: Folders of types only: one test holds them all.
 HELD_TOGETHER = {
+    "app/cli/results": "tests/app/cli/test_answers.py; every test holds what a command shows to them",
     "app/owner/results": "tests/contract/test_results.py; every test holds the answers of the commands to them",
 }
 

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 import kitestring as sdk
-from kitestring.app.cli import results as cli
-from kitestring.app.cli import wallet_results as wallet
+from kitestring.app.cli.results import beacons, sandbox
+from kitestring.app.cli.results import debits as taken
+from kitestring.app.cli.results import wallets as wallet
 from kitestring.app.owner.results import accounts, budgets, connections, debits, money, node, offers
 
 #: The types that mean the same, and the fields that ``--json`` has not: values beside the others, or around them.
@@ -34,12 +35,12 @@ SAME: list[tuple[Any, Any, set[str]]] = [
     (sdk.SessionEnd, debits.SessionJson, set()),
     (sdk.ServiceEvent, node.EventJson, {"position", "transaction"}),
     (sdk.Notification, wallet.WalletNewsJson, {"transaction"}),
-    (sdk.SandboxInvoice, cli.SandboxInvoiceJson, set()),
-    (sdk.SandboxReceipt, cli.SandboxPaidJson, set()),
-    (sdk.DebitPaid, cli.DebitPaidJson, set()),
-    (sdk.DebitBudget, cli.DebitBudgetJson, set()),
-    (sdk.DebitCharge, cli.ChargeJson, set()),
-    (sdk.BeaconFees, cli.BeaconFeesJson, {"floor_sats"}),
+    (sdk.SandboxInvoice, sandbox.SandboxInvoiceJson, set()),
+    (sdk.SandboxReceipt, sandbox.SandboxPaidJson, set()),
+    (sdk.DebitPaid, taken.DebitPaidJson, set()),
+    (sdk.DebitBudget, taken.DebitBudgetJson, set()),
+    (sdk.DebitCharge, taken.ChargeJson, set()),
+    (sdk.BeaconFees, beacons.BeaconFeesJson, {"floor_sats"}),
 ]
 #: ``min_msat`` and ``max_msat`` are Python's words without the unit.
 AMOUNTS = {"min_amount": "min_msat", "max_amount": "max_msat"}

@@ -9,8 +9,8 @@ import pytest
 
 from kitestring.app.cli import columns as module
 from kitestring.app.cli import values
+from kitestring.app.cli.answers import answers
 from kitestring.app.cli.columns import Column, fitted
-from kitestring.app.cli.results import answers
 from kitestring.app.cli.values import short_key
 from kitestring.base.width import width_of
 from tests.kit.app.console import commands, run

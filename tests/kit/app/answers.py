@@ -10,7 +10,7 @@ import click
 import msgspec
 import pytest
 
-from kitestring.app.cli.results import answers
+from kitestring.app.cli.answers import answers
 from kitestring.app.cli.shell import Shell
 from kitestring.app.owner.commands import OwnerCommands
 

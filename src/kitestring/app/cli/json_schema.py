@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kitestring.app.cli.results import FailureJson, answers
+from kitestring.app.cli.answers import FailureJson, answers
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _ENDING: Final = "Json"

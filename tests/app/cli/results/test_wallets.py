@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.cli import wallet_results as wallet
+from kitestring.app.cli.results import wallets as wallet
 from kitestring.app.owner.results import money
 from kitestring.app.owner.results.words import AnswerJson
 

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from kitestring.app.cli.decode import _READERS, explain
-from kitestring.app.cli.decoded import DECODED
+from kitestring.app.cli.results.decoded import DECODED
 from kitestring.codec.nip19 import Address, EventPointer, Note, Profile, PublicKey, encode
 from tests.kit.app.answers import hold_one
 

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 import msgspec
 import pytest
 
-from kitestring.app.cli.results import ANSWERS, BESIDE, FailureJson, VersionJson, answers
+from kitestring.app.cli.answers import ANSWERS, BESIDE, FailureJson, VersionJson, answers
 from kitestring.app.owner.results.words import AnswerJson
 from tests.kit.app.answers import BrokenContractError, hold, hold_one
 from tests.kit.app.console import commands, kitestring
