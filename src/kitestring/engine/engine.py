@@ -30,6 +30,7 @@ from kitestring.engine.answers import Answers, always
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.approved_debits import ApprovedDebits
 from kitestring.engine.bundles import Bundles
+from kitestring.engine.claims import ours
 from kitestring.engine.connecting import Connecting
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
@@ -151,6 +152,11 @@ class Engine:
     async def has_paid(self, request_id: str, command: AnyCommand) -> bool:
         """Whether what is asked for is a payment that is made or under way already, whoever has asked for it."""
         return any([await self._payments.has(one) for one in payment_hashes(self._context, request_id, command)])
+
+    async def is_internal(self, command: PayInvoice) -> bool:
+        """Whether a payment would move inside the service, as it stands now: to an open invoice of its own, by its very
+        text, or to the node's own key."""
+        return await ours(self._context, command) is not None
 
     async def may_be_at_the_node(self, request_id: str, command: AnyCommand) -> bool:
         """Whether the node has a payment of it that the ledger does not know. Raises KitestringError when the node

@@ -30,6 +30,7 @@ from kitestring.base.zones import Zone
 from kitestring.client.payable import Payable, Terms
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.shares import ShareTable
+from kitestring.policy.costs import Cost
 
 if TYPE_CHECKING:  # it loads the network, which most commands do without
     from kitestring.app.service.beacon import BeaconPublisher
@@ -176,6 +177,14 @@ class Foreseeing(Asking, Protocol):
     @property
     def network(self) -> str:
         """The network of the node."""
+        ...
+
+    async def is_internal(self, command: PayInvoice) -> bool:
+        """Whether a payment would move inside the service now, where there are no fees."""
+        ...
+
+    def cost(self, command: PayInvoice, grant: Grant, *, internal: bool) -> Cost:
+        """The most that a payment of this grant may take, as it is reserved for it."""
         ...
 
     async def find_payable(self, target: str, terms: Terms) -> Payable:

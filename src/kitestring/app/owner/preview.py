@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -17,8 +19,8 @@ from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import ZERO, Msat
-from kitestring.base.outcomes import Balance, Direction, TransactionState
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Direction, Transaction, TransactionState
 from kitestring.base.store import Scope
 from kitestring.client.payable import choose
 from kitestring.client.preview import preview
@@ -63,7 +65,11 @@ async def pay_preview(desk: Foreseeing, params: PreviewParams, call: Call) -> Re
     found = await payable_of(desk, params)
     shown = preview(choose(params.target, desk.network).source, found)
     command = found.order(None if params.max_fee_msat is None else Msat(params.max_fee_msat))
-    cost, is_paid = await _cost(desk, command, call), await _is_paid(desk, command, call)
+    before = await _paid_before(desk, command, call)
+    is_paid = before is not None
+    internal = before.internal if before is not None else await desk.is_internal(command)
+    cost_at = partial(desk.cost, grant=call.caller, internal=internal)
+    cost = cost_at(command)
     if not is_paid and shown.expires_at <= desk.clock.now():
         raise KitestringError(Reason.EXPIRED_INVOICE)
     return {
@@ -76,27 +82,22 @@ async def pay_preview(desk: Foreseeing, params: PreviewParams, call: Call) -> Re
         **cost.members,
         "description": shown.description or None,
         "expires_at": shown.expires_at,
-        "spendable_msat": None if is_paid else await _spendable(desk, command, cost, call),
+        "spendable_msat": None if is_paid else await _spendable(desk, command, cost_at, call),
         "currency": shown.currency or None,
         "paid_from": OWNER_ACCOUNT,
         "already_paid": is_paid,
     }
 
 
-async def _cost(desk: Foreseeing, command: PayInvoice, call: Call) -> Cost:
-    ours = await desk.store.transaction(Scope(), command.payment_hash, Direction.INCOMING)
-    if ours is not None:
-        return Cost(command.amount_msat)
-    return Cost(command.amount_msat, desk.fee_cap(command, call.caller), desk.service_fee(command, call.caller))
-
-
-async def _is_paid(desk: Foreseeing, command: PayInvoice, call: Call) -> bool:
+async def _paid_before(desk: Foreseeing, command: PayInvoice, call: Call) -> Transaction | None:
     scope = Scope(grant_id=call.caller.grant_id)
     before = await desk.store.transaction(scope, command.payment_hash, Direction.OUTGOING)
-    return before is not None and before.state is TransactionState.SETTLED
+    return before if before is not None and before.state is TransactionState.SETTLED else None
 
 
-async def _spendable(desk: Foreseeing, command: PayInvoice, cost: Cost, call: Call) -> int | None:
+async def _spendable(
+    desk: Foreseeing, command: PayInvoice, cost_at: Callable[[PayInvoice], Cost], call: Call
+) -> int | None:
     """The amount that there is, None where it is not told. Raises KitestringError where it is too little."""
     try:
         spendable = expect(await desk.balance(call.caller.grant_id), Balance).balance_msat
@@ -104,13 +105,8 @@ async def _spendable(desk: Foreseeing, command: PayInvoice, cost: Cost, call: Ca
         if error.reason not in {Reason.UNAVAILABLE, Reason.NOT_PERMITTED}:
             raise
         return None
+    cost = cost_at(command)
     if cost.total_msat > spendable:
-        internal = cost.total_msat == cost.amount_msat
-
-        def cost_at(other: PayInvoice) -> Cost:
-            cap = ZERO if internal else desk.fee_cap(other, call.caller)
-            return Cost(other.amount_msat, cap, desk.service_fee(other, call.caller))
-
         fits = fits_within(spendable, command, cost_at)
         expect(insufficient(call.caller, desk.clock.now(), cost, fits, spendable), Balance)
     return int(spendable)

@@ -51,7 +51,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
-from kitestring.policy.costs import fee_cap_of, service_fee_of
+from kitestring.policy.costs import Cost, cost_of, fee_cap_of, service_fee_of
 from kitestring.transport.webhooks import check_webhook
 
 #: The length of the id of a test of a webhook.
@@ -114,6 +114,16 @@ class ServiceDesk:
 
     def service_fee(self, command: PayInvoice, grant: Grant | None) -> Msat:
         return service_fee_of(command, grant, self.config.limits.service_fee)
+
+    async def is_internal(self, command: PayInvoice) -> bool:
+        return await self.engine.is_internal(command)
+
+    def cost(self, command: PayInvoice, grant: Grant, *, internal: bool) -> Cost:
+        limits = self.config.limits
+        return cost_of(
+            command, grant, internal=internal, fee_ppm=limits.fee_ppm, fee_min_msat=limits.fee_min_msat,
+            service_fee=limits.service_fee,
+        )  # fmt: skip
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         return await self.engine.ask(grant_id, command)
