@@ -84,7 +84,7 @@ async def _service(
     from kitestring.app.home.datadir import DataDir
     from kitestring.app.owner.commands import OwnerCommands, all_commands
     from kitestring.app.owner.desk import Desk
-    from kitestring.app.service.core import Core, Place
+    from kitestring.app.service.core import Core, Ground, Place
     from kitestring.ledger.sqlite.store import SqliteStore
     from kitestring.transport.clock import SystemClock
 
@@ -99,7 +99,7 @@ async def _service(
     store = await SqliteStore.open(home.ledger, ring.service_id, cache_kib=cache_kib)
     row = (await store.nodes())[-1]
     place = Place(home.ledger, home.path, tuple(relays), vouched, relays)
-    core = Core(config, place, ring, store, node, row, clock, os.urandom)
+    core = Core(Ground.of(config, place, ring, store, node, row, clock, os.urandom))
     await core.start()
     door = ControlServer(OwnerCommands[Desk](core.desk, all_commands()), home.bind_control())
     await door.start()

@@ -47,6 +47,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Refused
+from kitestring.base.plugins import MethodPlugin
 from kitestring.base.ports import Clock, Encoded, Entropy
 from kitestring.base.records import Message, Node
 from kitestring.base.store import Store
@@ -108,82 +109,141 @@ class Place:
         return tuple(url for url in self.served if url != self.own_relay)
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """All that a service stands on, before any part of it is made. ``wires`` and ``signers`` follow from the keys,
+    ``without`` (methods that are not served) and ``plugins`` from settings and machine."""
+
+    config: Config
+    place: Place
+    keyring: Keyring
+    store: Store
+    backend: Backend
+    node: Node
+    clock: Clock
+    entropy: Entropy
+    wires: Wires
+    signers: Signers
+    without: frozenset[str]
+    plugins: Mapping[str, MethodPlugin]
+
+    @classmethod
+    def of(
+        cls, config: Config, place: Place, keyring: Keyring, store: Store, backend: Backend, node: Node, clock: Clock,
+        entropy: Entropy,
+    ) -> Ground:  # fmt: skip
+        """Look for plugins, and draw the rest from these."""
+        return cls(
+            config, place, keyring, store, backend, node, clock, entropy, Wires(keyring, entropy), Signers(keyring),
+            not_served(backend.capabilities.names | config.features), load_plugins(),
+        )  # fmt: skip
+
+
+class RelaySide:
+    """The relays, and all that speaks over them by itself."""
+
+    def __init__(self, on: Ground) -> None:
+        config, place = on.config, on.place
+        options = PoolOptions(config.proxies, config.allow_private_relays, headers=place.relay_headers)
+        self.pool: Final = RelayPool(
+            place.served, clock=on.clock, entropy=on.entropy, signers=on.signers, options=options
+        )
+        net = Net(on.clock, on.entropy, config.proxies, allow_private=config.allow_private_relays)
+        self.rendezvous: Final = Rendezvous(net)
+        self.announcer: Final = Announcer(
+            self.pool, on.store, on.keyring, on.clock, on.entropy, on.without, self.rendezvous, on.plugins
+        )
+        self.witness: Final = RelayWitness(
+            self.pool, on.store, on.keyring.service_key, on.clock, on.entropy, place.outside
+        )
+        self.notifier: Final = Notifier(self.pool, on.store, on.wires, on.clock)
+        self.carriers: Final = Background(on.clock)
+
+    def seams(self, on: Ground) -> Seams:
+        """The parts that carriers of messages use."""
+        return Seams(
+            self.pool, on.store, on.wires, on.clock, self.announcer, self.witness.when_witnessed, self.notifier,
+            self.rendezvous, self.carriers,
+        )  # fmt: skip
+
+
 class Core:
     """A running service. Make one with :meth:`open`, then :meth:`start` and :meth:`stop`; ``desk`` is its owner's."""
 
-    def __init__(
-        self, config: Config, place: Place, keyring: Keyring, store: Store, backend: Backend, node: Node,
-        clock: Clock, entropy: Entropy,
-    ) -> None:  # fmt: skip
-        self.store: Final = store
-        self.backend: Final = backend
-        self.clock: Final = clock
-        signers = Signers(keyring)
-        options = PoolOptions(config.proxies, config.allow_private_relays, headers=place.relay_headers)
-        self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
-        wires = Wires(keyring, entropy)
-        self.waiters: Final = Waiters()
-        without = not_served(backend.capabilities.names | config.features)
-        net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
-        plugins = load_plugins()
-        rendezvous = Rendezvous(net)
-        self._carriers: Final = Background(clock)
-        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, rendezvous, plugins)
-        self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
-        self._notifier: Final = Notifier(self.pool, store, wires, clock)
-        seams = Seams(
-            self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed, self._notifier,
-            rendezvous, self._carriers,
-        )  # fmt: skip
-        self.delivery: Final = Delivery(store, clock, routes(seams))
-        self.feed: Final = Feed(store, clock)
-        self.activity: Final = Activity(clock)
+    def __init__(self, on: Ground) -> None:
+        self.store: Final = on.store
+        self.backend: Final = on.backend
+        self.clock: Final = on.clock
+        self._on: Final = on
         self._at_end: Final[list[Callable[[], Awaitable[None]]]] = []
-        web = Fetcher(config.proxies, config.private_hosts)
-        self.courier: Final = Courier(store, web, keyring.webhook_secret, clock)
-        self._rates: Final = exchange_rates(config, place.ledger.parent, clock)
-        store.subscribe(self.waiters.hear)
-        store.subscribe(self.delivery.hear)
-        store.subscribe(self.courier.hear)
-        self.engine: Final = Engine(
-            Context(
-                store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
-                self._relay_witness.confirms, keyring.keysend_secret, without, plugins, self._rates,
-                EnrollingHere(config.enroll, keyring.service_id, keyring.enroll_secret, self._relays_for_codes),
-                self._refused,
-            )
+        relays = RelaySide(on)
+        self.pool: Final = relays.pool
+        self.announcer: Final = relays.announcer
+        self._relay_witness: Final = relays.witness
+        self._notifier: Final = relays.notifier
+        self._carriers: Final = relays.carriers
+        self.waiters: Final = Waiters()
+        self.delivery: Final = Delivery(on.store, on.clock, routes(relays.seams(on)))
+        web = Fetcher(on.config.proxies, on.config.private_hosts)
+        self.courier: Final = Courier(on.store, web, on.keyring.webhook_secret, on.clock)
+        for hear in (self.waiters.hear, self.delivery.hear, self.courier.hear):
+            on.store.subscribe(hear)
+        self.feed: Final = Feed(on.store, on.clock)
+        self.activity: Final = Activity(on.clock)
+        self._rates: Final = exchange_rates(on.config, on.place.ledger.parent, on.clock)
+        self._last_uses: Final = LastUses(on.store, on.clock)
+        self.engine: Final = Engine(self._context())
+        self.gateway: Final = self._gateway()
+        self.connections: Final = self._connections()
+        of_others = (*on.config.relays, *(url for url in on.place.kept if url != on.place.own_relay))
+        self.clocks: Final = Clocks(self.pool, of_others, on.backend, on.clock)
+        self.beacon: Final = BeaconPublisher(
+            self.pool, on.keyring.service_key, on.config.beacon, _told_of(on.config, on.place), self._trouble,
+            on.clock, on.entropy,
         )  # fmt: skip
-        self._last_uses: Final = LastUses(store, clock)
-        self.gateway: Final = Gateway(
-            service_pubkey=keyring.service_id,
-            facts=Facts(node.network, config.accept_legacy_offers, without, plugins), wires=wires,
-            engine=self.engine, send_once=self._send_unstored, clock=clock,
-            throttles=Throttles(config.request_limits, clock),
-            last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
+        self.desk: Final = self._desk()
+        self._twins: Final = Twins(
+            self.pool, on.store, on.keyring.service_key, on.clock, on.entropy, self.connections.leave_to_another
+        )
+        self._relay_watch: Final = RelayWatch(self.pool, on.clock)
+        self._witness: Final = Witness(on.store, on.place.ledger, on.clock)
+        self._background: Final = Background(on.clock)
+
+    def _context(self) -> Context:
+        on, keyring = self._on, self._on.keyring
+        enrolling = EnrollingHere(on.config.enroll, keyring.service_id, keyring.enroll_secret, self._relays_for_codes)
+        return Context(
+            on.store, on.backend, on.node, on.clock, on.entropy, on.wires.encode, self._deliver, on.config.limits,
+            on.config.zone, self._relay_witness.confirms, keyring.keysend_secret, on.without, on.plugins, self._rates,
+            enrolling, self._refused,
+        )  # fmt: skip
+
+    def _gateway(self) -> Gateway:
+        on = self._on
+        return Gateway(
+            service_pubkey=on.keyring.service_id,
+            facts=Facts(on.node.network, on.config.accept_legacy_offers, on.without, on.plugins), wires=on.wires,
+            engine=self.engine, send_once=self._send_unstored, clock=on.clock,
+            throttles=Throttles(on.config.request_limits, on.clock),
+            last_words=LastWords(on.place.ledger.with_suffix(".refused"), on.clock), used=self._used,
             seen=self._last_uses.seen, refused=self.activity.refused,
         )  # fmt: skip
-        self.connections: Final = Connections(
-            store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
-            announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
-            vouched=place.vouched, last_uses=self._last_uses,
+
+    def _connections(self) -> Connections:
+        on = self._on
+        return Connections(
+            store=on.store, keyring=on.keyring, gateway=self.gateway, pool=self.pool, announcer=self.announcer,
+            probe=Probe(self.pool, on.signers, on.clock, on.entropy), clock=on.clock, signers=on.signers,
+            vouched=on.place.vouched, last_uses=self._last_uses,
         )  # fmt: skip
-        of_others = (*config.relays, *(url for url in place.kept if url != place.own_relay))
-        self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
-        self.beacon: Final = BeaconPublisher(
-            self.pool, keyring.service_key, config.beacon, _told_of(config, place), self._trouble,
-            clock, entropy,
-        )  # fmt: skip
-        self.desk: Final = ServiceDesk(
-            config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            self.clocks, place.relays, place.served, node.network, self._rates, self.beacon,
+
+    def _desk(self) -> ServiceDesk:
+        on = self._on
+        return ServiceDesk(
+            on.config, on.keyring, on.store, on.backend, on.clock, on.entropy, self.engine, self.waiters,
+            self.connections, self.clocks, on.place.relays, on.place.served, on.node.network, self._rates, self.beacon,
             self.courier, self.activity, self._relay_witness.findings,
         )  # fmt: skip
-        self._twins: Final = Twins(
-            self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
-        )
-        self._relay_watch: Final = RelayWatch(self.pool, clock)
-        self._witness: Final = Witness(store, place.ledger, clock)
-        self._background = Background(clock)
 
     def _relays_for_codes(self) -> tuple[str, ...]:
         return self.desk.relays_for_codes()[:MAX_CODE_RELAYS]
@@ -218,7 +278,7 @@ class Core:
             opened.push_async_callback(store.close)
             node = await _know_node(config, store, backend)
             place = replace(place, kept=await _kept(place, store, clock))
-            core = cls(config, place, keyring, store, backend, node, clock, entropy)
+            core = cls(Ground.of(config, place, keyring, store, backend, node, clock, entropy))
             opened.pop_all()
         return core
 
