@@ -91,7 +91,7 @@ def write(**changes: Any) -> str:
     return bolt11_write.encode(**{**fields, **changes})
 
 
-def resigned(prefix: str, change: Any = lambda symbols: symbols) -> bolt11.Invoice:
+def resigned(prefix: str, change: Any = lambda symbols: symbols) -> bolt11.DecodedInvoice:
     """Read an invoice with another prefix or other fields, without asking who signed it."""
     _, symbols = bech32.decode_symbols(write())
     return bolt11.decode(bech32.encode_symbols(prefix, change(symbols[:-104]) + symbols[-104:]), recover=False)
@@ -216,7 +216,7 @@ def test_an_invoice_without_amount_is_paid_with_the_one_given() -> None:
     ],
 )
 def test_an_amount_that_is_missing_or_another_one_is_refused(
-    invoice: bolt11.Invoice, given: Msat | None, reason: Reason
+    invoice: bolt11.DecodedInvoice, given: Msat | None, reason: Reason
 ) -> None:
     with pytest.raises(KitestringError) as caught:
         amount_to_pay(invoice, given)

@@ -32,7 +32,7 @@ def payer(node_js: NodeJs, scripts: Path) -> Payer:
     return Payer(node_js, scripts)
 
 
-async def _pay_and_see_receipt(script: Script, rig: LightningRig, amount_sats: int) -> bolt11.Invoice:
+async def _pay_and_see_receipt(script: Script, rig: LightningRig, amount_sats: int) -> bolt11.DecodedInvoice:
     reply = (await script.line())["reply"]
     assert set(reply) == {"bolt11"}
     invoice = bolt11.decode(reply["bolt11"])

@@ -28,12 +28,12 @@ def shop(foreign: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert service.stop() == 0
 
 
-def bill(shop: Kitestring) -> bolt11.Invoice:
+def bill(shop: Kitestring) -> bolt11.DecodedInvoice:
     """Somebody out there wants 21 sat."""
     return bolt11.decode(shop.ask("sandbox", "invoice", "21")["bolt11"])
 
 
-def proves(preimage: str, invoice: bolt11.Invoice) -> bool:
+def proves(preimage: str, invoice: bolt11.DecodedInvoice) -> bool:
     return hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == invoice.payment_hash
 
 

@@ -86,7 +86,11 @@ def requestor_key(seed: bytes, service: str) -> SecretKey:
 
 
 def pay_wish(
-    invoice: bolt11.Invoice, amount_msat: Msat | None = None, *, description: str = "", want_preimage: bool = False
+    invoice: bolt11.DecodedInvoice,
+    amount_msat: Msat | None = None,
+    *,
+    description: str = "",
+    want_preimage: bool = False,
 ) -> wire.PayWish:
     """The question for one invoice. ``amount_msat`` is for one without amount. Raises KitestringError."""
     amount = bolt11.amount_to_pay(invoice, amount_msat)
@@ -159,7 +163,7 @@ def _trouble(exchange: Exchange, reply: wire.DebitReply | None) -> str:
 # ---------------------------------------------------------------- what the answer proves
 
 
-def judge_payment(asked: DebitAsked, invoice: bolt11.Invoice) -> DebitPaid:
+def judge_payment(asked: DebitAsked, invoice: bolt11.DecodedInvoice) -> DebitPaid:
     """The end of a payment, as far as the answer tells.
 
     Raises KitestringError: PAYMENT_IN_FLIGHT (details ``payment_hash``, ``expires_at`` and, where there was one,
@@ -204,7 +208,7 @@ def judge_grant(asked: DebitAsked, wish: wire.DebitWish) -> DebitBudget | None:
     return DebitBudget(sat(given.amount_sats), given.every.unit, given.every.number)
 
 
-def _undecided(invoice: bolt11.Invoice, known: str, **details: Any) -> KitestringError:
+def _undecided(invoice: bolt11.DecodedInvoice, known: str, **details: Any) -> KitestringError:
     return KitestringError(
         Reason.PAYMENT_IN_FLIGHT,
         f"the payment of {invoice.payment_hash} is not decided: {known}; until the invoice has expired, ask for this "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: A pasted text, read: of the kinds that can be paid.
-Source = bolt11.Invoice | Noffer | InternetAddress | Profile
+Source = bolt11.DecodedInvoice | Noffer | InternetAddress | Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Payable:
     context.
     """
 
-    invoice: bolt11.Invoice
+    invoice: bolt11.DecodedInvoice
     amount_msat: Msat
     asked: AskedOffer | None = None
 
@@ -207,14 +207,14 @@ _NAMES: Final = {
 
 def _is_of(source: object, network: str) -> bool:
     """Whether this can be paid on ``network``; of an offer only its service knows."""
-    return not isinstance(source, bolt11.Invoice) or network in ("", source.network)
+    return not isinstance(source, bolt11.DecodedInvoice) or network in ("", source.network)
 
 
 def _need_agreement(chosen: Chosen[Any]) -> None:
     """Refuse a link whose amount is not that of what it carries: nobody could tell which of them was meant."""
     source, asked = chosen.source, chosen.amount_msat
     named: Msat | None = None
-    if isinstance(source, bolt11.Invoice):
+    if isinstance(source, bolt11.DecodedInvoice):
         named = source.amount_msat
     elif isinstance(source, Noffer) and source.price_type is PriceType.FIXED and source.price_sats:
         named = sat(source.price_sats)
@@ -238,7 +238,7 @@ def _amount(chosen: Chosen[Any], terms: Terms) -> Msat | None:
 # ---------------------------------------------------------------- invoices
 
 
-async def _take_invoice(invoice: bolt11.Invoice, terms: Terms, _: Net) -> Payable:
+async def _take_invoice(invoice: bolt11.DecodedInvoice, terms: Terms, _: Net) -> Payable:
     if terms.payer_data or terms.version != "tagged" or terms.description:
         raise KitestringError(
             Reason.MALFORMED,
@@ -287,7 +287,7 @@ def offer_sats(noffer: Noffer, amount: Msat | None) -> int | None:
 
 
 def agreed(
-    invoice: bolt11.Invoice, asked_sats: int | None, max_msat: Msat | None = None, currency: str | None = None
+    invoice: bolt11.DecodedInvoice, asked_sats: int | None, max_msat: Msat | None = None, currency: str | None = None
 ) -> Msat:
     """The price of an offer's invoice. Never pays an unseen one: where the service alone has named it, and the payer
     has agreed to no most (``max_msat``), raises KitestringError with the details ``amount_msat``, ``bolt11``, the

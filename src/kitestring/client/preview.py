@@ -56,7 +56,7 @@ def _payee(source: Source, key: str) -> tuple[str, str]:
             return "address", str(source)
         case Profile(pubkey=pubkey):
             return "profile", _short(nip19.encode(nip19.PublicKey(pubkey)))
-        case bolt11.Invoice():
+        case bolt11.DecodedInvoice():
             return "invoice", f"node {_short(key)}"
 
 

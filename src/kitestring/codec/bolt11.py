@@ -65,7 +65,7 @@ class Fallback(NamedTuple):
     program: str
 
 
-class Invoice(msgspec.Struct, frozen=True, gc=False):
+class DecodedInvoice(msgspec.Struct, frozen=True, gc=False):
     """A checked invoice. Hashes, keys and secrets are lower-case hex, times are Unix seconds.
 
     ``payee`` is the compressed node key, None only if it was neither named nor asked to be recovered. ``text`` is the
@@ -94,7 +94,7 @@ class Invoice(msgspec.Struct, frozen=True, gc=False):
         return self.timestamp + self.expiry_s
 
 
-def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int = 0) -> Reason | None:
+def check_payable(invoice: DecodedInvoice, *, now: int, network: str, min_left_s: int = 0) -> Reason | None:
     """The error that keeps this invoice from being paid here and now, or None.
 
     WRONG_NETWORK, or EXPIRED_INVOICE also when it has less than ``min_left_s`` seconds left.
@@ -106,7 +106,7 @@ def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int =
     return None
 
 
-def amount_to_pay(invoice: Invoice, given_msat: Msat | None) -> Msat:
+def amount_to_pay(invoice: DecodedInvoice, given_msat: Msat | None) -> Msat:
     """The amount that is paid for this invoice: its own, or ``given_msat`` where it names none.
 
     Raises KitestringError: MALFORMED when nobody names an amount, AMOUNT_OUT_OF_RANGE when the two differ.
@@ -123,7 +123,7 @@ def amount_to_pay(invoice: Invoice, given_msat: Msat | None) -> Msat:
     return written
 
 
-def decode(text: str, *, recover: bool = True) -> Invoice:
+def decode(text: str, *, recover: bool = True) -> DecodedInvoice:
     """Read an invoice, in upper or lower case, with or without ``lightning:``. Raises CodecError.
 
     A signature is always checked against a named payee; otherwise the payee is recovered from it (the
@@ -137,7 +137,7 @@ def decode(text: str, *, recover: bool = True) -> Invoice:
     signed = digits[:-_SIGNATURE_LENGTH]
     fields = _read_fields(signed)
     hints, fallbacks = fields.pop("route_hints", ()), fields.pop("fallbacks", ())
-    return Invoice(
+    return DecodedInvoice(
         normalised,
         network,
         amount_msat,

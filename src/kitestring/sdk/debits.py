@@ -106,7 +106,7 @@ class DebitClient:
 
     async def collect(
         self,
-        invoice: bolt11.Invoice,
+        invoice: bolt11.DecodedInvoice,
         wish: PayWish,
         *,
         wait_s: float | None = None,
@@ -130,7 +130,7 @@ class DebitClient:
             await asyncio.gather(watching, asking, return_exceptions=True)
 
     async def _conclude(
-        self, till: Till | None, invoice: bolt11.Invoice, asked: DebitAsked, *, until_known: bool
+        self, till: Till | None, invoice: bolt11.DecodedInvoice, asked: DebitAsked, *, until_known: bool
     ) -> DebitPaid:
         """The answer alone where it proves something, else the wallet."""
         failure: KitestringError | None = None
@@ -159,13 +159,13 @@ class DebitClient:
         is_open = failure.reason is Reason.PAYMENT_IN_FLIGHT and asked.reply is not None
         return pauses[:LOOKS_AFTER_REFUSAL] if is_open else pauses[:1]
 
-    async def _make(self, amount: Msat, description: str, expiry_s: int, till: Till | None) -> bolt11.Invoice:
+    async def _make(self, amount: Msat, description: str, expiry_s: int, till: Till | None) -> bolt11.DecodedInvoice:
         if till is None:
             raise KitestringError(Reason.MALFORMED, "without a wallet of your own only an invoice can be paid")
         made = await till.make_invoice(amount, fit_description(description), expiry_s)
         return bolt11.decode(made.bolt11, recover=False)
 
-    async def _given(self, text: str, till: Till | None) -> bolt11.Invoice:
+    async def _given(self, text: str, till: Till | None) -> bolt11.DecodedInvoice:
         try:
             invoice = bolt11.decode(text)
         except CodecError as error:
@@ -178,10 +178,12 @@ class DebitClient:
 
     # ------------------------------------------------------------ the wallet's word
 
-    async def _look(self, till: Till | None, invoice: bolt11.Invoice) -> TillWord:
+    async def _look(self, till: Till | None, invoice: bolt11.DecodedInvoice) -> TillWord:
         return await ask_till(till, invoice.payment_hash, invoice.expires_at, self._net.clock.now())
 
-    async def _look_often(self, till: Till | None, invoice: bolt11.Invoice, pauses: tuple[float, ...]) -> TillWord:
+    async def _look_often(
+        self, till: Till | None, invoice: bolt11.DecodedInvoice, pauses: tuple[float, ...]
+    ) -> TillWord:
         word = TillWord("unknown")
         for pause_s in pauses:
             await self._net.clock.sleep(pause_s)
@@ -190,7 +192,7 @@ class DebitClient:
                 break
         return word
 
-    async def _watch(self, till: Till | None, invoice: bolt11.Invoice) -> TillWord:
+    async def _watch(self, till: Till | None, invoice: bolt11.DecodedInvoice) -> TillWord:
         """Return when the wallet has received it, and not before."""
         pauses = list(WATCH_PAUSES_S)
         while True:
@@ -199,7 +201,7 @@ class DebitClient:
             if word.state == "received":
                 return word
 
-    async def _until_known(self, till: Till | None, invoice: bolt11.Invoice) -> TillWord:
+    async def _until_known(self, till: Till | None, invoice: bolt11.DecodedInvoice) -> TillWord:
         """Ends with the wallet's last word, or when an invoice made just now would have expired by the time that has
         passed here, which no step of a clock shortens: some wallets call it pending forever."""
         clock = self._net.clock
@@ -303,7 +305,7 @@ class _Told:
     debit: DebitClient
     waiting: Waiting
 
-    async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
+    async def collect(self, invoice: bolt11.DecodedInvoice, wish: PayWish) -> DebitPaid:
         return await self.debit.collect(invoice, wish, waiting=self.waiting)
 
     async def grant(self, wish: DebitWish) -> DebitBudget | None:
@@ -331,11 +333,11 @@ def _whole(amount: Msat) -> Msat:
     return amount
 
 
-def _received(invoice: bolt11.Invoice, word: TillWord) -> DebitPaid:
+def _received(invoice: bolt11.DecodedInvoice, word: TillWord) -> DebitPaid:
     return DebitPaid(invoice.payment_hash, word.preimage, "received")
 
 
-def _expired(invoice: bolt11.Invoice, word: TillWord) -> KitestringError:
+def _expired(invoice: bolt11.DecodedInvoice, word: TillWord) -> KitestringError:
     """Nothing is asked any more; an earlier request may have been carried out in time."""
     if word.state == "unpaid":
         return KitestringError(Reason.EXPIRED_INVOICE, "this invoice has expired unpaid: make a new one")
@@ -357,7 +359,7 @@ def _unpaid(asked: DebitAsked, failure: KitestringError | None) -> KitestringErr
     return KitestringError(Reason.PAYMENT_FAILED, "the service has not answered, and the invoice has expired unpaid")
 
 
-def _unconfirmed(invoice: bolt11.Invoice, known: str, word: TillWord) -> KitestringError:
+def _unconfirmed(invoice: bolt11.DecodedInvoice, known: str, word: TillWord) -> KitestringError:
     said = f"this wallet cannot say: {word.why}" if word.state == "unknown" else "this wallet has not received it yet"
     return KitestringError(
         Reason.PAYMENT_IN_FLIGHT,

@@ -76,7 +76,7 @@ def receipt(command: PayInvoice, paid: Paid, target: str) -> Receipt:
     )  # fmt: skip
 
 
-def invoice_of(decoded: bolt11.Invoice) -> Invoice:
+def invoice_of(decoded: bolt11.DecodedInvoice) -> Invoice:
     """An invoice of ours."""
     return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
 

@@ -67,7 +67,7 @@ class DebitCharge:
 class DebitService(Protocol):
     """A service that is asked, and may pay. Both raise KitestringError."""
 
-    async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
+    async def collect(self, invoice: bolt11.DecodedInvoice, wish: PayWish) -> DebitPaid:
         """Ask for one invoice."""
         ...
 

@@ -10,7 +10,7 @@ from kitestring.codec import bolt11
 from kitestring.wire.text import clean_description
 
 
-def read_invoice(text: str, network: str) -> bolt11.Invoice:
+def read_invoice(text: str, network: str) -> bolt11.DecodedInvoice:
     """The invoice in ``text``. Raises CodecError, and KitestringError(WRONG_NETWORK).
 
     Whether it has expired is not asked here: one that is already paid still gets its answer.
@@ -25,7 +25,7 @@ def read_invoice(text: str, network: str) -> bolt11.Invoice:
 
 
 def payment_of(
-    invoice: bolt11.Invoice, amount_msat: Msat, *, max_fee_msat: Msat | None = None, metadata: str = ""
+    invoice: bolt11.DecodedInvoice, amount_msat: Msat, *, max_fee_msat: Msat | None = None, metadata: str = ""
 ) -> PayInvoice:
     """The command to pay ``invoice``; ``amount_msat`` is its own amount, or that of the caller where it has none."""
     return PayInvoice(

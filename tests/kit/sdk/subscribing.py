@@ -62,7 +62,7 @@ class OwnTill:
     away: bool = False
     dies: bool = False
     knows_expiry: bool = True
-    invoices: dict[str, bolt11.Invoice] = field(default_factory=dict)
+    invoices: dict[str, bolt11.DecodedInvoice] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
 
     async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
@@ -121,7 +121,7 @@ class Customer:
         self.wishes.append(wish)
         return judge_grant(self.grants(), wish)
 
-    async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
+    async def collect(self, invoice: bolt11.DecodedInvoice, wish: PayWish) -> DebitPaid:
         assert (wish.bolt11, wish.amount_sats) == (invoice.text, (invoice.amount_msat or Msat(0)).sats_up())
         payment_hash, mood = invoice.payment_hash, self.mood()
         self.asked.append(payment_hash)

@@ -227,10 +227,10 @@ async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]], bolt
 def _hash_of(text: str) -> str:
     """The payment hash of an invoice, "" of any other target."""
     from kitestring.client.payable import read
-    from kitestring.codec.bolt11 import Invoice
+    from kitestring.codec.bolt11 import DecodedInvoice
 
     source = read(text) if text else None
-    return source.payment_hash if isinstance(source, Invoice) else ""
+    return source.payment_hash if isinstance(source, DecodedInvoice) else ""
 
 
 def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:

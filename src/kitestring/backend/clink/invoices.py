@@ -246,7 +246,7 @@ class WalletInvoices:
         return row.place if row is not None and str(row.place) == place else 0
 
 
-def _read(text: str) -> bolt11.Invoice:
+def _read(text: str) -> bolt11.DecodedInvoice:
     try:
         return bolt11.decode(text, recover=False)
     except CodecError as error:

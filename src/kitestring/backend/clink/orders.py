@@ -83,7 +83,7 @@ class WalletOrders:
         known = self._known(payment_hash)
         return Unknown("the book of orders has lost it") if isinstance(known, NeverSeen) else known
 
-    def _order(self, order: PayOrder, invoice: bolt11.Invoice, plaintext: str) -> None:
+    def _order(self, order: PayOrder, invoice: bolt11.DecodedInvoice, plaintext: str) -> None:
         """Write the order down and send it."""
         payment_hash, event = order.payment_hash, self._line.request(plaintext)
         row = OrderRow(

@@ -26,7 +26,7 @@ from kitestring.base.payments import (
     Unknown,
     preimage_fits,
 )
-from kitestring.codec.bolt11 import Invoice, check_payable, decode
+from kitestring.codec.bolt11 import DecodedInvoice, check_payable, decode
 
 #: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
 FEE_BASE_MSAT: Final = 500
@@ -95,7 +95,7 @@ def routing_fee_msat(amount_msat: Msat) -> Msat:
 def attempt(
     connection: sqlite3.Connection,
     order: PayOrder,
-    invoice: Invoice | None,
+    invoice: DecodedInvoice | None,
     now_ms: Callable[[], int],
     latency_ms: int,
 ) -> Sent | Failed:
@@ -129,7 +129,7 @@ _Check = tuple[bool, FailureReason, str]
 
 
 def _refusal(
-    order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
+    order: PayOrder, invoice: DecodedInvoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
 ) -> Failed | None:
     fee_msat = routing_fee_msat(order.amount_msat)
     checks: tuple[_Check, ...] = (
@@ -144,7 +144,9 @@ def _refusal(
     return failed
 
 
-def _checks(order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int) -> tuple[_Check, ...]:
+def _checks(
+    order: PayOrder, invoice: DecodedInvoice | None, target: sqlite3.Row | None, now: int
+) -> tuple[_Check, ...]:
     match order.destination:
         case Keysend(preimage=preimage):
             fits = preimage_fits(preimage, order.payment_hash)
@@ -161,7 +163,7 @@ def _checks(order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None
 
 
 def _checks_of_invoice(
-    order: PayOrder, invoice: Invoice, target: sqlite3.Row | None, now: int, *, is_amountless: bool
+    order: PayOrder, invoice: DecodedInvoice, target: sqlite3.Row | None, now: int, *, is_amountless: bool
 ) -> tuple[_Check, ...]:
     known = target is not None and target["bolt11"] == invoice.text
     return (
@@ -198,7 +200,7 @@ def _checks_of_invoice(
     )
 
 
-def _is_signed(invoice: Invoice) -> bool:
+def _is_signed(invoice: DecodedInvoice) -> bool:
     """Whether any key made the signature. What the outside world has written is: only other texts are looked at."""
     try:
         decode(invoice.text)

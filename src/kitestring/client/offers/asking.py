@@ -57,7 +57,7 @@ class AskedOffer:
     ``noffer`` is the offer that answered: the one asked, or the one it moved to.
     """
 
-    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, asker: _Asker) -> None:
+    def __init__(self, invoice: bolt11.DecodedInvoice, noffer: Noffer, exchange: Exchange, asker: _Asker) -> None:
         self.invoice: Final = invoice
         self.noffer: Final = noffer
         self._exchange: Final = exchange

@@ -209,7 +209,7 @@ def check_invoice(
     network: str,
     now: int,
     min_left_s: int = MIN_LEFT_S,
-) -> bolt11.Invoice:
+) -> bolt11.DecodedInvoice:
     """The invoice of a reply, fit to be paid: signature, network, time left, and exactly the amount asked for.
 
     ``amount_sats`` None = none was asked for (a fixed price not in the code); then the invoice must have one, and the

@@ -54,7 +54,7 @@ def read_pay(params: Params, network: str) -> PayInvoice:
     return replace(wanted, patience_s=PATIENCE_S)
 
 
-def _instruction(text: str, network: str) -> tuple[bolt11.Invoice, Msat | None]:
+def _instruction(text: str, network: str) -> tuple[bolt11.DecodedInvoice, Msat | None]:
     """The invoice that is paid, and the amount that the link names."""
     if not is_bip321(text):
         return read_invoice(text, network), None
