@@ -19,7 +19,7 @@ from kitestring.engine.node import FAILURE_AGE_S
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings
-from tests.kit.engine.node import Script
+from tests.kit.engine.node import FaultyBackend, Script
 from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
 # ------------------------------------------------------------ races and a failing disk
@@ -328,19 +328,61 @@ async def test_an_expired_invoice_is_called_unpaid_only_where_no_payment_of_it_m
         assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
 
 
+def exchange_node(life: Life) -> tuple[FaultyBackend, FaultyBackend]:
+    """The next service stands on another node, which knows the same payees: the one before, and it."""
+    before, life.node = life.node, FaultyBackend(life.clock)
+    life.node.there, life.node.scripts = "03" + "cd" * 32, before.scripts
+    life.node._preimages = before._preimages
+    return before, life.node
+
+
 @virtual
-async def test_an_expired_invoice_that_another_node_may_have_paid_is_not_called_unpaid(life: Life) -> None:
+@pytest.mark.parametrize("waits_s", [1, 120], ids=["payable", "expired"])
+async def test_what_the_node_before_has_paid_is_answered_and_not_paid_by_the_next(life: Life, waits_s: int) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.grant("other")
+        invoice, expires_at = life.node.outside_invoice(), life.clock.now() + 60
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
+        paid = await rig.answer("r1")
+    before, other = exchange_node(life)
+    async with life.service() as rig:
+        await rig.clock.sleep(waits_s)
+        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
+        assert await rig.answer("r2") == replace(paid, is_old=True)
+        await rig.pay("r3", "other", invoice, AMOUNT, expires_at=rig.clock.now() + 60)
+        assert await rig.answer("r3") == Refused(Reason.INVOICE_TAKEN)
+        assert (len(before.sends), other.sends) == (1, [])
+    life.audit()
+
+
+@virtual
+@pytest.mark.parametrize("waits_s", [1, 120], ids=["payable", "expired"])
+async def test_what_the_node_before_may_have_paid_is_not_paid_by_the_next_and_not_called_unpaid(
+    life: Life, waits_s: int
+) -> None:
     expires_at = life.clock.now() + 60
     async with life.service(Crossings()) as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=None))
         await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
-    async with life.service(start=False) as rig:
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        await rig.clock.sleep(120)
+        await rig.until(lambda: _has_sent(life))
+    before, other = exchange_node(life)
+    async with life.service() as rig:
+        await rig.clock.sleep(waits_s)
         await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
-        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
+        await rig.pay("r3", "app", invoice, AMOUNT + 1, expires_at=rig.clock.now() + 60)
+        assert await rig.answer("r3") == Refused(Reason.INVOICE_TAKEN)
+        await rig.clock.sleep(600)
+        assert (rig.told("r2"), len(before.sends), other.sends) == ([], 1, [])
+        (payment,) = await rig.store.open_payments()
+        await rig.engine.resolve(payment.payment_id, "the node is gone")
+        assert {(await rig.answer(name)).reason for name in ("r1", "r2")} == {Reason.INTERNAL}
+    life.audit()
+
+
+async def _has_sent(life: Life) -> bool:
+    return len(life.node.sends) == 1
 
 
 @virtual

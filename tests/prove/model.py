@@ -49,7 +49,7 @@ class Model(Books):
             return known
         answer = self._refusal(tx)
         if answer == "Joined":
-            held = self.holder(tx.payment.node_id, self.names[tx.payment.payment_hash])
+            held = self.holder(self.names[tx.payment.payment_hash])
             payment_id = next(name for name, one in self.payments.items() if one is held)
             if len(self.waiting(payment_id)) >= MAX_JOINED and tx.request.wire != CONTROL_WIRE:
                 return "payment_in_flight"
@@ -69,7 +69,7 @@ class Model(Books):
         grant = self.grants.get(tx.request.grant_id)
         if grant is None or grant.version != tx.grant_version or grant.revoked_at is not None:
             return "Stale"
-        holder, unmeant = self.holder(paid.node, paid.name), self._unmeant(paid, tx)
+        holder, unmeant = self.holder(paid.name), self._unmeant(paid, tx)
         if holder is not None and holder.whose == paid.whose and holder.state != "resolved":
             return "AlreadyPaid" if holder.state == "settled" else "Joined"
         if holder is not None:
@@ -156,9 +156,9 @@ class Model(Books):
             tax=int(p.service_fee_msat),
         )  # fmt: skip
 
-    def holder(self, node: str, name: str) -> Paid | None:
-        """The payment that holds a hash at a node."""
-        there = (p for p in self.payments.values() if (p.node, p.name) == (node, name))
+    def holder(self, name: str) -> Paid | None:
+        """The payment that holds a hash, at whichever node."""
+        there = (p for p in self.payments.values() if p.name == name)
         return next((p for p in there if p.state != "failed"), None)
 
     def made(self, node: str, name: str) -> Made | None:

@@ -148,8 +148,12 @@ class Reads(Protocol):
         """One outgoing payment."""
         ...
 
+    async def holder(self, payment_hash: str) -> Payment | None:
+        """The payment that holds the hash, at whichever node; None where none was made, or each has failed."""
+        ...
+
     async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
-        """The payment that holds the hash, else the newest failed one."""
+        """The payment that holds the hash at this node, else the newest one that has failed there."""
         ...
 
     async def has_failed(self, node_id: str, payment_hash: str) -> bool:

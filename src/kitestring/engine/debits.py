@@ -129,7 +129,7 @@ class Debits:
             if room >= MSAT_PER_SAT:
                 details["range"] = {"min": 1, "max": room.sats_down()}
         if refused.reason is Reason.INVOICE_TAKEN:
-            held = await store.payment_by_hash(self._context.node.node_id, order.command.payment_hash)
+            held = await store.holder(order.command.payment_hash)
             is_paid = held is not None and held.state is State.SETTLED
             details["reason"] = "invoice_already_paid" if is_paid else "invoice_in_progress"
         elif refused.reason is Reason.AMOUNT_OUT_OF_RANGE and order.consume:
@@ -169,8 +169,8 @@ class Debits:
         if debit.payment is not None and pointer is not None:
             network, now = self._context.node.network, self._context.clock.now()
             refused = refuse_payment(debit.payment, now + MIN_LEFT_S, network, keysend=False)
-            before = await self._context.store.payment_by_hash(self._context.node.node_id, debit.payment.payment_hash)
-            if refused is not None or (before is not None and before.state is not State.FAILED):
+            before = await self._context.store.holder(debit.payment.payment_hash)
+            if refused is not None or before is not None:
                 order = self._order(incoming, debit.payment, grant or pointer, verdict.token)
                 return await self._known(order, grant or pointer, refused or Refused(Reason.INVOICE_TAKEN))
         return await self._approvals.ask(incoming, debit, verdict.kind, verdict.token, has_grant=grant is not None)

@@ -14,10 +14,9 @@ from kitestring.base.commands import OWNER_ACCOUNT, Journaled, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.outcomes import Direction, Refused, TransactionState
-from kitestring.base.payments import HOLDING, OPEN, IllegalStepError
+from kitestring.base.outcomes import Refused
+from kitestring.base.payments import OPEN, IllegalStepError
 from kitestring.base.records import Charge, NodeView, Payment, Request
-from kitestring.base.store import Scope
 from kitestring.base.transactions.answers import (
     AlreadyDecided,
     AlreadyPaid,
@@ -116,9 +115,8 @@ class Payments:
         return {p.task for p in self._pursuits.values() if p.is_endless and p.task is not None}
 
     async def has(self, payment_hash: str) -> bool:
-        """Whether a payment of this hash, at this node, is made or under way."""
-        found = await self._context.store.payment_by_hash(self._context.node.node_id, payment_hash)
-        return found is not None and found.state in HOLDING
+        """Whether a payment of this hash is made or under way."""
+        return await self._context.store.holder(payment_hash) is not None
 
     # ------------------------------------------------------------ decide and claim
 
@@ -295,10 +293,8 @@ class Payments:
         if messages:
             return Finished(messages)
         now, command = self._context.clock.now(), asked.command
-        before = await self._context.store.payment_by_hash(self._context.node.node_id, command.payment_hash)
-        known = before is not None and before.state in HOLDING and _is_of(before, grant, asked.order.requestor)
-        if not known and refusal.reason is Reason.EXPIRED_INVOICE and await self._may_be_paid_elsewhere(grant, command):
-            return Refused(Reason.INVOICE_TAKEN)
+        before = await self._context.store.holder(command.payment_hash)
+        known = before is not None and _is_of(before, grant, asked.order.requestor)
         unpaused = replace(grant, paused_at=None)  # who is only paused must not take a payment of its own for unmade
         if not known or refuse_caller(unpaused, now, command) is not None:
             return refusal
@@ -313,13 +309,6 @@ class Payments:
             is_there = answer.reason in {Reason.INVOICE_TAKEN, Reason.PAYMENT_IN_FLIGHT}
             return Refused(answer.reason) if is_there else refusal
         return answer
-
-    async def _may_be_paid_elsewhere(self, grant: Grant, command: PayInvoice) -> bool:
-        """Whether the node before this one was asked by the same grant to pay it, and did not fail for good."""
-        found = await self._context.store.transaction(
-            Scope(grant_id=grant.grant_id), command.payment_hash, Direction.OUTGOING
-        )
-        return found is not None and found.state is not TransactionState.FAILED
 
     async def _view(self, age_s: float, until: float, *, is_owners: bool, is_ours: bool) -> NodeView | None:
         """The owner pays from the node's balance. Of anybody else's order only the node's count of payments is needed,

@@ -176,10 +176,23 @@ async def test_with_another_amount_it_is_not_the_same_payment(store: Store, end:
     assert await store.request("ask-more") is None
 
 
-async def test_the_same_hash_at_another_node_is_another_payment(store: Store) -> None:
+async def test_what_the_node_before_may_have_paid_is_the_same_payment_at_the_next_one(store: Store) -> None:
     await store.apply(claim("a"))
     elsewhere = payment("a", payment_id="x", node_id="another node", epoch=2)
-    assert await store.apply(claim("b", elsewhere)) == Claimed()
+    joined = await store.apply(claim("b", elsewhere, asked=request("ask-again")))
+    assert isinstance(joined, Joined)
+    assert joined.payment.payment_id == "pay-a"
+    await store.apply(settle("a", 10, answered("a"), reply("ask-again")))
+    assert isinstance(await store.apply(claim("b", elsewhere, asked=request("ask-late"))), AlreadyPaid)
+    other = replace(elsewhere, grant_id="bobs", account_id="bob")
+    assert await store.apply(claim("b", other, asked=request("ask-bob"))) == Denied(Reason.INVOICE_TAKEN)
+
+
+async def test_what_has_failed_at_the_node_before_is_paid_by_the_next_one(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(fail("a", answered("a")))
+    elsewhere = payment("a", payment_id="x", node_id="another node", epoch=2)
+    assert await store.apply(claim("b", elsewhere, asked=request("ask-b"))) == Claimed()
 
 
 def shared(name: str, share: Share, **of: Any) -> ClaimPayment:

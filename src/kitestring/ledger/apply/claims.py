@@ -35,7 +35,7 @@ SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before,
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
-LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_id = ? AND h.holding = 1
+LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.holding = 1
 LEFT JOIN refusals f ON f.service = s.service AND f.grant_id = ?
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ? AND b.budget_id = ?
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
@@ -59,7 +59,8 @@ _HAND_OVER: Final = "UPDATE requests SET grant_id = ? WHERE service = ? AND paym
 
 
 class _Holder(msgspec.Struct, frozen=True, gc=False):
-    """The payment that holds a hash, as far as a claim looks it up."""
+    """The payment that holds a hash, as far as a claim looks it up. It may be of a node on which the service does not
+    stand any more: a payee can take from two nodes what was promised for one preimage."""
 
     payment_id: str
     grant_id: str
@@ -99,10 +100,10 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     """``is_waiting``: the request is in the ledger and waits for this very payment."""
     p, request = tx.payment, tx.request
     caller = request.grant_id
-    key = (p.payment_hash, p.node_id)
     budget_id = tx.charges[0].budget_id if tx.charges else 0
     who = (request.wire, p.requestor, p.requestor) if p.requestor else ()
-    keys = (request.request_id, caller, *key, caller, caller, budget_id, *key, batch.service)
+    invoice = (p.payment_hash, p.node_id)
+    keys = (request.request_id, caller, p.payment_hash, caller, caller, budget_id, *invoice, batch.service)
     look = _FACTS_OF_REQUESTOR if p.requestor else _FACTS
     facts = batch.execute(look, (invoice_text(p.destination), *who, *keys)).fetchone()
     known, finished_at, version, revoked_at, refused_before, our_state, of_requestor, blocked, *rest = facts

@@ -85,9 +85,9 @@ def alarms(path: Path, service_id: str) -> list[str]:
 
 
 _one_holder = listed(
-    "SELECT payment_hash, node_id, count(*) FROM payments WHERE service = ?1 AND state <> 'failed'"
-    " GROUP BY payment_hash, node_id HAVING count(*) > 1",
-    "payment hash {0} is held by {2} payments at node {1}",
+    "SELECT payment_hash, count(*) FROM payments WHERE service = ?1 AND state <> 'failed'"
+    " GROUP BY payment_hash HAVING count(*) > 1",
+    "payment hash {0} is held by {1} payments",
 )
 _evidence = listed(
     "SELECT payment_id, state FROM payments"

@@ -35,6 +35,12 @@ class PaymentReads(Statements):
             )
         )
 
+    async def holder(self, payment_hash: str) -> Payment | None:
+        row = self._one(
+            f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_hash = ? AND holding = 1", payment_hash
+        )
+        return None if row is None else rows.read_payment(row)
+
     async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
         row = self._one(
             f"SELECT {rows.PAYMENT} FROM payments"

@@ -49,15 +49,12 @@ class TransactionReads(Statements):
 
     def _payment_of(self, scope: Scope, payment_hash: str) -> Transaction | None:
         where, values = _within(scope)
-        holding = self._all(  # one a node
+        row = self._one(
             f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_holding"
             f" WHERE service = ? AND payment_hash = ? AND holding = 1{where}",
             payment_hash,
             *values,
-        )
-        if holding:
-            return outgoing(max(map(rows.read_payment, holding), key=lambda payment: payment.created_at))
-        row = self._one(
+        ) or self._one(
             f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_failed"
             f" WHERE service = ? AND payment_hash = ? AND holding = 0{where} ORDER BY created_at DESC, rowid DESC",
             payment_hash,

@@ -346,9 +346,9 @@ CREATE TABLE payments (
   CHECK (state <> 'failed' AND state <> 'resolved' OR evidence <> ''),
   CHECK (state <> 'settled' OR preimage <> '' OR internal)
 ) STRICT;
--- At most one payment that is not proven failed per (service, node, hash). The hash stands before the node so that a
--- look-up by hash alone uses the same index.
-CREATE UNIQUE INDEX payments_holding ON payments (service, payment_hash, node_id) WHERE holding = 1;
+-- At most one payment that is not proven failed per hash, at whichever node: a payee can take from two nodes what was
+-- promised for one preimage.
+CREATE UNIQUE INDEX payments_holding ON payments (service, payment_hash) WHERE holding = 1;
 CREATE INDEX payments_failed ON payments (service, payment_hash, created_at) WHERE holding = 0;
 -- The open ones are counted in it, by node and by grant: what decides is the rows themselves, and nothing that is kept
 -- beside them. It names the state so that no row is looked at.
