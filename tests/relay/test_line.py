@@ -10,6 +10,7 @@ import pytest
 from kitestring.nostr.event import encode_event
 from kitestring.relay import inflow
 from kitestring.relay.limits import LARGEST_HEADER_BYTES, MAX_HEADERS, RelayLimits
+from kitestring.relay.server import Relay
 from tests.kit.relay.client import FOR_BOB, client, new_relay
 from tests.kit.transport.relays import note
 from tests.kit.waiting import until
@@ -49,6 +50,39 @@ async def test_half_a_message_for_too_long_ends_its_connection(monkeypatch: pyte
         writer.write(frame(TEXT, b"x" * 1_000, last=False) + frame(PING, b""))
         await ended(reader)
         assert await app.publish(note()) == [True, ""]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        HELLO.replace(b"Host", b"Bad\x1b\x00"),
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\xfc\r\n\r\n",
+        b"GET /" + b"a" * (LARGEST_HEADER_BYTES - 9) + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HELLO + b"\xff\xff\xff\xff",
+    ],
+)
+async def test_what_is_no_http_leaves_no_line_in_the_log(garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send a thousand of them a second, and each was a traceback."""
+    async with new_relay() as relay, silent(relay) as (reader, writer):
+        writer.write(garbage)
+        await ended(reader)
+    assert caplog.records == []
+
+
+async def test_an_error_of_ours_in_a_request_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: object, __: object) -> object:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(Relay, "_get", broken)
+    async with new_relay() as relay, silent(relay) as (reader, writer):
+        writer.write(HELLO)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 500")
+    assert [record.name for record in caplog.records] == ["kitestring.relay.requests"]
 
 
 async def test_half_a_request_costs_little() -> None:

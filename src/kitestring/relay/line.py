@@ -7,6 +7,7 @@ import logging
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from kitestring.relay.inflow import Inflow, Inflows
 from kitestring.relay.limits import LARGEST_HEADER_BYTES, MAX_HEADERS, REQUEST_TIMEOUT_S
@@ -14,6 +15,15 @@ from kitestring.relay.seats import Seat
 
 #: aiohttp wants a log of requests; strangers would fill it.
 _UNHEARD: Final = logging.Logger("relay requests", logging.CRITICAL)
+#: Errors of ours are told. What is no HTTP is told to whoever sent it: each would be a traceback in the log.
+_ERRORS: Final = logging.getLogger("kitestring.relay.requests")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+_ERRORS.addFilter(_is_ours)
 
 
 class Line(web.RequestHandler):
@@ -23,8 +33,9 @@ class Line(web.RequestHandler):
 
     def __init__(self, server: web.Server, inflows: Inflows, seat: Seat) -> None:
         super().__init__(
-            server, loop=asyncio.get_running_loop(), access_log=_UNHEARD, keepalive_timeout=REQUEST_TIMEOUT_S,
-            max_line_size=LARGEST_HEADER_BYTES, max_field_size=LARGEST_HEADER_BYTES, max_headers=MAX_HEADERS,
+            server, loop=asyncio.get_running_loop(), logger=_ERRORS, access_log=_UNHEARD,
+            keepalive_timeout=REQUEST_TIMEOUT_S, max_line_size=LARGEST_HEADER_BYTES,
+            max_field_size=LARGEST_HEADER_BYTES, max_headers=MAX_HEADERS,
         )  # fmt: skip
         self.inflow: Final = Inflow(inflows, self._abort, self.resume_reading)
         self.seat: Final = seat
