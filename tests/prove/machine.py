@@ -95,7 +95,7 @@ class LedgerMachine(Deciding):
     # ------------------------------------------------------------ webhooks
 
     @rule(account=ACCOUNT, is_on=st.booleans())
-    def sell(self, account: str, is_on: bool) -> None:
+    def sell_and_tell(self, account: str, is_on: bool) -> None:
         """Something is sold after the owner has given the offer a webhook, or has taken it away: the audit compares."""
         hook = Webhook("https://shop.example/paid") if is_on else None
         self.command(SaveOffer(Offer(offer_id="coffee", label="coffee", account_id=ACCOUNTS[0], webhook=hook)))
