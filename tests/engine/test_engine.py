@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kitestring.base.commands import MakeInvoice
+from kitestring.base.commands import MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.transactions.answers import Stale, Tx
 from kitestring.base.transactions.invoices import RecordInvoice
 from kitestring.base.transactions.payments import ClaimPayment
@@ -81,3 +82,26 @@ async def test_nothing_goes_on_after_a_stop(life: Life) -> None:
         calls = len(life.node.calls)
         await rig.clock.sleep(3_600)
         assert (len(life.node.calls), rig.context.tasks) == (calls, set())
+
+
+@virtual
+async def test_a_payment_is_internal_to_an_open_invoice_of_ours_by_its_very_text_or_to_the_nodes_own_key(
+    life: Life,
+) -> None:
+    def order(destination: Bolt11 | Keysend, payment_hash: str) -> PayInvoice:
+        return PayInvoice(
+            destination=destination, payment_hash=payment_hash, amount_msat=Msat(50_000), max_fee_msat=ZERO
+        )
+
+    async with life.service() as rig:
+        await rig.grant("app")
+        text, payment_hash = await rig.invoice("i1", "app", 50_000)
+        outside = life.node.outside_invoice()
+        ours = order(Bolt11(text), payment_hash)
+        assert await rig.engine.is_internal(ours)
+        assert await rig.engine.is_internal(order(Keysend(rig.context.node.node_id), "ab" * 32))
+        others = (Bolt11(f"wrapped-{text}"), payment_hash), (Bolt11(outside[0]), outside[1])
+        assert [await rig.engine.is_internal(order(*other)) for other in others] == [False, False]
+        life.node.pay_in(payment_hash)
+        await rig.clock.sleep(5)
+        assert not await rig.engine.is_internal(ours)
