@@ -23,7 +23,7 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import Bolt11
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
-from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Payment, Request
+from kitestring.base.records import Charge, Message, Node, NodeView, OwnInvoice, Payment, Request
 from kitestring.base.store import Store
 from kitestring.base.transactions.answers import Claimed, Recorded
 from kitestring.base.transactions.feed import Committed, MarkSent, Tell
@@ -182,7 +182,7 @@ async def _invoice(
 ) -> None:
     made_at = int(time.time()) - 1_800 + number % 1_800
     request_id = sha256(b"invoice" + number.to_bytes(4)).hexdigest()
-    invoice = Invoice(
+    invoice = OwnInvoice(
         invoice_id=f"{made_at:08x}{request_id[:24]}", node_id=world.NODE_ID, epoch=1, account_id=OWNER_ACCOUNT,
         grant_id=grant_id, payment_hash=world.payment_hash(number), bolt11=bolt11, amount_msat=sat(1_000),
         created_at=made_at, expires_at=made_at + EXPIRY_S, description="tea", offer_id=offer_id, payer=payer,

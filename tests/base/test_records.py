@@ -11,7 +11,7 @@ from kitestring.base import records
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import State
-from kitestring.base.records import RECEIPT, REPLY, Invoice, Message, Payment
+from kitestring.base.records import RECEIPT, REPLY, Message, OwnInvoice, Payment
 from tests.kit.ledger.values import payment
 from tests.kit.values import is_frozen, is_value, parts
 
@@ -33,10 +33,10 @@ def test_rows_are_equal_by_what_they_hold() -> None:
 
 
 def test_a_new_payment_has_cost_and_proven_nothing_and_a_new_invoice_waits() -> None:
-    fields = {row: {one.name: one.default for one in msgspec.structs.fields(row)} for row in (Payment, Invoice)}
+    fields = {row: {one.name: one.default for one in msgspec.structs.fields(row)} for row in (Payment, OwnInvoice)}
     assert fields[Payment]["state"] is State.RESERVED
     assert (fields[Payment]["fee_msat"], fields[Payment]["preimage"], fields[Payment]["evidence"]) == (ZERO, "", "")
-    assert (fields[Invoice]["state"], fields[Invoice]["received_msat"]) == (InvoiceState.OPEN, None)
+    assert (fields[OwnInvoice]["state"], fields[OwnInvoice]["received_msat"]) == (InvoiceState.OPEN, None)
 
 
 def test_a_request_has_one_reply_and_may_have_one_receipt_beside_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.transactions.invoices import Credit
 from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.kit.clock import virtual
@@ -153,8 +153,8 @@ async def test_many_open_invoices_are_read_by_the_page_and_all_looked_at_and_exp
     async with life.service() as rig:
         read = rig.store.invoices
 
-        async def counted(state: str, **page: Any) -> list[Invoice]:
-            found: list[Invoice] = await read(state, **page)
+        async def counted(state: str, **page: Any) -> list[OwnInvoice]:
+            found: list[OwnInvoice] = await read(state, **page)
             pages.append(len(found))
             return found
 

@@ -15,7 +15,7 @@ from kitestring.base.errors import CodecError
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.wire.webhooks import WebhookNotice, call, signature
 from tests.kit.ledger.values import invoice
 
@@ -24,7 +24,7 @@ TEMPLATE = "https://shop.example/paid{?amount,invoice,name}"
 OFFER = Offer(offer_id="0a", label="Tea", account_id="owner", payer_data=("name", "note"))
 
 
-def paid(payer_data: dict[str, str] | None = None, **changes: Any) -> Invoice:
+def paid(payer_data: dict[str, str] | None = None, **changes: Any) -> OwnInvoice:
     said = {} if payer_data is None else {"payer_data": json.dumps(payer_data)}
     return invoice(
         "i", 5_000, state=InvoiceState.SETTLED, received_msat=Msat(5_999), settled_at=1_800_000_000, offer_id="0a",
@@ -32,7 +32,7 @@ def paid(payer_data: dict[str, str] | None = None, **changes: Any) -> Invoice:
     )  # fmt: skip
 
 
-def get(said: Invoice | None, template: str = TEMPLATE, offer: Offer = OFFER) -> list[tuple[str, str]]:
+def get(said: OwnInvoice | None, template: str = TEMPLATE, offer: Offer = OFFER) -> list[tuple[str, str]]:
     asked = call(Webhook(template, "get"), WebhookNotice("e", offer, said, 1))
     assert (asked.method, asked.body) == ("GET", None)
     return parse_qsl(urlsplit(asked.url).query, keep_blank_values=True)

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 
 #: One payment out, or one invoice.
-BookEntry = Payment | Invoice
+BookEntry = Payment | OwnInvoice
 
 
 class BookState(StrEnum):

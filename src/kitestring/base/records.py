@@ -108,7 +108,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Msat(int(self.amount_msat) + int(self.fee_cap_msat) + int(self.service_fee_msat))
 
 
-class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OwnInvoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One incoming invoice. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
     ``preimage`` is set when we drew it ourselves, when the node told it at settlement, or with the decision to settle.
     ``payer`` tells the payers of an offer apart, and says nothing about any of them. ``zap`` is the zap request

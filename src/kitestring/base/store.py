@@ -15,7 +15,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
-from kitestring.base.records import AccountMove, Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
+from kitestring.base.records import AccountMove, Generation, Message, Node, Outgoing, OwnInvoice, Payment, Request, Stop
 from kitestring.base.transactions.answers import Tx
 from kitestring.base.transactions.feed import Committed
 from kitestring.base.webhooks import DeliveryState, WebhookDelivery, WebhookLane
@@ -119,7 +119,7 @@ class Reads(Protocol):
         """The grants and pointers of this account that were not revoked, ordered by id."""
         ...
 
-    async def account_invoices(self, account_id: str, limit: int) -> list[Invoice]:
+    async def account_invoices(self, account_id: str, limit: int) -> list[OwnInvoice]:
         """Invoices into this account that may still be paid: at most ``limit`` open ones, the last to expire first,
         then as many of which a payment is held."""
         ...
@@ -189,17 +189,17 @@ class Reads(Protocol):
         """Unanswered requests that wait for this payment."""
         ...
 
-    async def invoice(self, invoice_id: str) -> Invoice | None:
+    async def invoice(self, invoice_id: str) -> OwnInvoice | None:
         """One invoice."""
         ...
 
-    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
+    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> OwnInvoice | None:
         """The invoice of that hash at that node, in whatever state."""
         ...
 
     async def invoices(
-        self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
-    ) -> list[Invoice]:
+        self, state: InvoiceState, *, after: OwnInvoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[OwnInvoice]:
         """Invoices in this state, ordered by expiry, earliest first (the settled in the order they were made).
 
         ``limit`` 0 is all of them: there may be many thousands, so what walks through them on the loop asks for a
@@ -208,7 +208,7 @@ class Reads(Protocol):
         """
         ...
 
-    async def holds(self, *, after: str = "", limit: int = 0) -> list[Invoice]:
+    async def holds(self, *, after: str = "", limit: int = 0) -> list[OwnInvoice]:
         """Hold invoices of all nodes that wait for a payer or for a decision, in the order they were made; from right
         behind the invoice with the id ``after``. ``limit`` 0 is all of them."""
         ...

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from kitestring.base.commands import MAX_PARTS, freeze
 from kitestring.base.outcomes import Outcome, Received, Refused
-from kitestring.base.records import BUNDLE, RECEIPT, REPLY, Invoice, Message, Request
+from kitestring.base.records import BUNDLE, RECEIPT, REPLY, Message, OwnInvoice, Request
 from kitestring.base.store import Reads
 from kitestring.base.transactions.answers import Done, Finished, Running, Unstored
 from kitestring.base.transactions.requests import Answer, Refuse
@@ -71,7 +71,7 @@ class Answers:
         """The empty reply that finishes a request of which nothing is said."""
         return Message(request.request_id, REPLY, b"", b"", self._context.clock.now(), request.reply_to)
 
-    async def receipt(self, invoice: Invoice, received: Received) -> tuple[Message, ...]:
+    async def receipt(self, invoice: OwnInvoice, received: Received) -> tuple[Message, ...]:
         """The receipt for the caller that asked for the invoice; empty where its wire sends none."""
         request = await self._context.store.request(invoice.request_id) if invoice.request_id else None
         made = None if request is None else self._make(request, received, RECEIPT)

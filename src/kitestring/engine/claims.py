@@ -14,12 +14,12 @@ from kitestring.base.grants import Grant
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
 
 #: What of ours a payment pays: an open invoice, or the node's own key.
-Ours = Invoice | Keysend
+Ours = OwnInvoice | Keysend
 
 
 def with_preimage(context: Context, incoming: Incoming, command: PayInvoice) -> tuple[Incoming, PayInvoice]:

@@ -18,7 +18,7 @@ from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.money import ZERO
 from kitestring.base.node import NodeInvoiceState
 from kitestring.base.payments import Failed, FailureReason, Settled
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.base.transactions.invoices import HoldPayment
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.node import reachable
@@ -68,12 +68,12 @@ async def held_inside(
             return end
 
 
-def is_held_for(payment: Payment, invoice: Invoice) -> bool:
+def is_held_for(payment: Payment, invoice: OwnInvoice) -> bool:
     """Whether this payment is what is held for this invoice."""
     return invoice.state is InvoiceState.ACCEPTED and invoice.held_by == payment.payment_id
 
 
-def decided(invoice: Invoice, payment: Payment) -> Settled | Failed | None:
+def decided(invoice: OwnInvoice, payment: Payment) -> Settled | Failed | None:
     """The end of this payment as the ledger has it, None while it is open."""
     if invoice.state in WAITING and invoice.decision is Decision.CANCEL:
         return _CANCELED
@@ -84,7 +84,7 @@ def decided(invoice: Invoice, payment: Payment) -> Settled | Failed | None:
     return Settled(invoice.preimage, ZERO) if invoice.decision is Decision.SETTLE else None
 
 
-async def _hold(context: Context, invoice: Invoice, payment: Payment) -> Failed | None:
+async def _hold(context: Context, invoice: OwnInvoice, payment: Payment) -> Failed | None:
     """Raises KitestringError(UNAVAILABLE) while the node does not say that nobody outside can pay it."""
     payment_hash = payment.payment_hash
     status = await reachable(context.backend.lookup_invoice(payment_hash))

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar, assert_never
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.transactions.invoices import AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Context, pauses
@@ -134,7 +134,7 @@ class HoldPursuit:
         await self._rest_unless_changed(invoice)
         return False
 
-    async def _rest_unless_changed(self, before: Invoice) -> None:
+    async def _rest_unless_changed(self, before: OwnInvoice) -> None:
         """Look again, and not at once, where the node's word has changed nothing: it is no news, or does not fit, as
         that of a node which is behind."""
         if await self._context.store.invoice(self._invoice_id) == before:
@@ -148,7 +148,7 @@ class HoldPursuit:
             await self._context.record(AlarmHold(self._invoice_id, why, now, TELL_AGAIN_S))
             self._told = why
 
-    async def answer(self, invoice: Invoice) -> None:
+    async def answer(self, invoice: OwnInvoice) -> None:
         """Answer requests that came while it was ending, or whose answer a crash has kept from being stored."""
         if invoice.state is InvoiceState.LEFT:
             return
@@ -157,7 +157,7 @@ class HoldPursuit:
 
     # ------------------------------------------------------------ the deadline
 
-    async def _is_cancelled_in_time(self, invoice: Invoice) -> bool:
+    async def _is_cancelled_in_time(self, invoice: OwnInvoice) -> bool:
         """Decide in place of whoever has not, while the payment can still go back. Before, the owner is told."""
         assert invoice.settle_deadline is not None, "the ledger asks for it"  # noqa: S101 - a constraint of the table
         height = await self._height(invoice)
@@ -177,7 +177,7 @@ class HoldPursuit:
             await self._context.record(WarnHold(self._invoice_id, f"{what}, in {left} blocks: {then}", now))
         return False
 
-    async def _height(self, invoice: Invoice) -> int | None:
+    async def _height(self, invoice: OwnInvoice) -> int | None:
         is_decided = invoice.decision is not Decision.NONE
         room = self._places.orders if is_decided else self._places.looks
         try:
@@ -192,7 +192,7 @@ class HoldPursuit:
 
     # ------------------------------------------------------------ the node
 
-    async def _ask(self, invoice: Invoice) -> InvoiceStatus | None:
+    async def _ask(self, invoice: OwnInvoice) -> InvoiceStatus | None:
         """Tell the node what was decided, or wait for news of it; None where there are none."""
         match invoice.decision:
             case Decision.SETTLE:
@@ -204,7 +204,7 @@ class HoldPursuit:
         assert_never(invoice.decision)
 
     async def _order(
-        self, invoice: Invoice, order: Callable[[str], Awaitable[InvoiceStatus]], about: str
+        self, invoice: OwnInvoice, order: Callable[[str], Awaitable[InvoiceStatus]], about: str
     ) -> InvoiceStatus:
         """Tell the node; and the owner, where it cannot be told for long."""
         self._places.leave(self._invoice_id)
@@ -218,7 +218,7 @@ class HoldPursuit:
                 await self._tell_by_hand(_untold(invoice))
             raise
 
-    async def _news(self, invoice: Invoice) -> InvoiceStatus | None:
+    async def _news(self, invoice: OwnInvoice) -> InvoiceStatus | None:
         """Follow it if it is its turn, until that is over; else look it up."""
         if not self._places.take(self._invoice_id):
             return await self._unless_called(self._look_up(invoice), QUEUE_S)
@@ -227,16 +227,16 @@ class HoldPursuit:
         finally:
             self._places.give_back()
 
-    async def _follow(self, invoice: Invoice) -> InvoiceStatus:
+    async def _follow(self, invoice: OwnInvoice) -> InvoiceStatus:
         is_held = invoice.state is InvoiceState.ACCEPTED
         seen = NodeInvoiceState.ACCEPTED if is_held else NodeInvoiceState.OPEN
         return await reachable(self._context.same_node.track_invoice(invoice.payment_hash, seen))
 
-    async def _look_up(self, invoice: Invoice) -> InvoiceStatus:
+    async def _look_up(self, invoice: OwnInvoice) -> InvoiceStatus:
         async with self._places.looks:
             return await reachable(self._context.backend.lookup_invoice(invoice.payment_hash))
 
-    async def _heed(self, invoice: Invoice, status: InvoiceStatus) -> bool:
+    async def _heed(self, invoice: OwnInvoice, status: InvoiceStatus) -> bool:
         """Record what the node has said. Whether nothing more is to be done here."""
         match status.state:
             case NodeInvoiceState.SETTLED:
@@ -254,14 +254,14 @@ class HoldPursuit:
                 assert_never(status.state)
         return False
 
-    async def _accept(self, invoice: Invoice, status: InvoiceStatus) -> None:
+    async def _accept(self, invoice: OwnInvoice, status: InvoiceStatus) -> None:
         if invoice.state is InvoiceState.ACCEPTED:
             return
         now = self._context.clock.now()
         held = (status.received_msat, status.settle_deadline, now)
         await self._context.record(HoldPayment(invoice.node_id, invoice.payment_hash, *held))
 
-    async def _end(self, invoice: Invoice, said: NodeInvoiceState) -> None:
+    async def _end(self, invoice: OwnInvoice, said: NodeInvoiceState) -> None:
         """End it by the node's word, and tell the owner what nobody here has decided."""
         why = ""
         if invoice.decision is not Decision.CANCEL:
@@ -277,13 +277,13 @@ class HoldPursuit:
         now = self._context.clock.now()
         await self._context.record(EndHold(self._invoice_id, now, self._answers.replies(waiting, told), why))
 
-    async def _is_over(self, invoice: Invoice) -> bool:
+    async def _is_over(self, invoice: OwnInvoice) -> bool:
         """Whether nothing can be held any more, for whomever."""
         height = await self._height(invoice)
         return height is not None and height >= (invoice.settle_deadline or 0)
 
 
-def _untold(invoice: Invoice) -> str:
+def _untold(invoice: OwnInvoice) -> str:
     """The sentence about a decision that the node does not take."""
     what = f"settle the payment held for {invoice.payment_hash}"
     if invoice.state is InvoiceState.OPEN:
@@ -294,7 +294,7 @@ def _untold(invoice: Invoice) -> str:
     return f"the node could not be told to {what}: see that it can be reached{when}; it is told as soon as it is"
 
 
-def _lost(invoice: Invoice) -> str:
+def _lost(invoice: OwnInvoice) -> str:
     """The sentence about a payment that was held, by a node that does not know its invoice any more."""
     return (
         f"the node does not know the hold invoice of {invoice.payment_hash} any more, for which it held"

@@ -13,7 +13,7 @@ from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import HoldEnded, Refused
 from kitestring.base.payments import OPEN, preimage_fits
-from kitestring.base.records import Invoice, Request
+from kitestring.base.records import OwnInvoice, Request
 from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
 from kitestring.base.transactions.feed import Committed
 from kitestring.base.transactions.invoices import DecideHold, HoldPayment
@@ -137,14 +137,14 @@ class Holds:
                 return answer
         assert_never(answer)
 
-    async def _find(self, grant: Grant, payment_hash: str) -> Invoice | None:
+    async def _find(self, grant: Grant, payment_hash: str) -> OwnInvoice | None:
         """Nobody but its maker, and the owner, decides about it, whoever sees it."""
         found = await self._context.store.invoice_by_hash(self._context.node.node_id, payment_hash)
         if found is None or not found.is_hold:
             return None
         return found if grant.wire == OWNER_WIRE or found.grant_id == grant.grant_id else None
 
-    async def _verdict(self, invoice: Invoice, command: SettleHold | CancelHold) -> HoldEnded | Refused | DecideHold:
+    async def _verdict(self, invoice: OwnInvoice, command: SettleHold | CancelHold) -> HoldEnded | Refused | DecideHold:
         is_settle = isinstance(command, SettleHold)
         preimage = ""
         if isinstance(command, SettleHold):
@@ -164,7 +164,7 @@ class Holds:
                 return answer
         return DecideHold(invoice.invoice_id, wanted, self._context.clock.now(), preimage=preimage)
 
-    async def _not_held(self, invoice: Invoice, command: SettleHold) -> HoldEnded | Refused | None:
+    async def _not_held(self, invoice: OwnInvoice, command: SettleHold) -> HoldEnded | Refused | None:
         """Ask the node about an invoice of which nothing was heard yet: an app may have heard it from its payer. None
         where its payment is held."""
         try:
@@ -184,7 +184,9 @@ class Holds:
                 return _UNPAID if await self._is_being_paid(invoice) else _NOT_THERE[status.state]
         assert_never(status.state)
 
-    async def _settled_there(self, invoice: Invoice, command: SettleHold, status: InvoiceStatus) -> HoldEnded | Refused:
+    async def _settled_there(
+        self, invoice: OwnInvoice, command: SettleHold, status: InvoiceStatus
+    ) -> HoldEnded | Refused:
         """The node has settled it before it was told to, by the owner's own hand for example."""
         settled = (status.received_msat, status.settled_at, status.preimage)
         await self._incoming.credit(Settlement(invoice.payment_hash, *settled, b""))
@@ -193,7 +195,7 @@ class Holds:
             return _TOO_LITTLE
         return hold_ended(command, found, found.state)
 
-    async def _is_being_paid(self, invoice: Invoice) -> bool:
+    async def _is_being_paid(self, invoice: OwnInvoice) -> bool:
         """Whether somebody in this service pays it: then it was cancelled at the node for this payer's sake."""
         payment = await self._context.store.payment_by_hash(invoice.node_id, invoice.payment_hash)
         return payment is not None and payment.internal and payment.state in OPEN

@@ -13,7 +13,7 @@ from kitestring.base.invoices import KEEP_UNPAID_S, Decision, InvoiceState
 from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
-from kitestring.base.records import Invoice, Message
+from kitestring.base.records import Message, OwnInvoice
 from kitestring.base.transactions.answers import More
 from kitestring.base.transactions.invoices import Credit, ExpireInvoices, LeaveInvoices, ParkSettlement
 from kitestring.engine.answers import Answers
@@ -96,9 +96,9 @@ class IncomingMoney:
                 return
             await self._context.clock.sleep(pause_s)
 
-    async def _open(self, expires_before: int = 0) -> list[Invoice]:
+    async def _open(self, expires_before: int = 0) -> list[OwnInvoice]:
         """Our open invoices at this node, ordered by expiry, earliest first; others get a turn after each page."""
-        found: list[Invoice] = []
+        found: list[OwnInvoice] = []
         store, after = self._context.store, None
         while page := await store.invoices(InvoiceState.OPEN, after=after, limit=PAGE, expires_before=expires_before):
             found += [invoice for invoice in page if invoice.node_id == self._context.node.node_id]

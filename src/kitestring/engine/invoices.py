@@ -31,7 +31,7 @@ from kitestring.base.money import ZERO
 from kitestring.base.node import HashTakenError, HoldOrder, InvoiceOrder, NodeInvoice
 from kitestring.base.outcomes import Direction, Invoiced, Refused, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.shares import have_room
 from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
 from kitestring.base.transactions.invoices import RecordInvoice
@@ -223,7 +223,7 @@ class Invoices:
         """The transaction that stores it. The row keeps the command of the invoice that was made, also where an offer
         was asked: of a stranger's words only those that the offer asks for are stored."""
         now, command = self._context.clock.now(), terms.command
-        invoice = Invoice(
+        invoice = OwnInvoice(
             invoice_id=self._context.new_id(now),
             node_id=self._context.node.node_id,
             epoch=self._context.node.epoch,
@@ -284,7 +284,7 @@ def _holders(incoming: Incoming, terms: _Terms) -> tuple[str, ...]:
     return holders(incoming.grant_id, offer_id, _payer(incoming, offer_id))
 
 
-def _transaction(invoice: Invoice) -> Transaction:
+def _transaction(invoice: OwnInvoice) -> Transaction:
     return Transaction(
         type=Direction.INCOMING,
         state=TransactionState.PENDING,

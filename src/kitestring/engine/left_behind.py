@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 
 
-def left_behind(invoice: Invoice, here: str) -> str:
+def left_behind(invoice: OwnInvoice, here: str) -> str:
     """The sentence for the owner, "" where nothing is to be done: the service stands on the node ``here``.
 
     What is held inside the service is in our books alone, and one that nobody has paid and nobody has decided about

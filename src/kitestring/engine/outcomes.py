@@ -12,7 +12,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
-from kitestring.base.records import CONTROL_WIRE, Invoice, Payment, Request
+from kitestring.base.records import CONTROL_WIRE, OwnInvoice, Payment, Request
 from kitestring.base.text import one_line
 from kitestring.policy.shortfalls import sats
 
@@ -76,12 +76,12 @@ def _no_route(failure: Failed, fee_cap_msat: Msat) -> str:
     return f"no route was found {limit}{costs}"
 
 
-def hold_outcome(request: Request, invoice: Invoice, state: InvoiceState) -> Outcome:
+def hold_outcome(request: Request, invoice: OwnInvoice, state: InvoiceState) -> Outcome:
     """The answer to a request about a hold invoice that has ended (``state``), however it was decided."""
     return hold_ended(thaw(request.command), invoice, state)
 
 
-def hold_ended(command: Journaled, invoice: Invoice, state: InvoiceState) -> HoldEnded | Refused:
+def hold_ended(command: Journaled, invoice: OwnInvoice, state: InvoiceState) -> HoldEnded | Refused:
     """The same, for a command: done where it is what was asked for, else refused."""
     if state is InvoiceState.SETTLED:
         if not isinstance(command, SettleHold):

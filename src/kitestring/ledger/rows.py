@@ -18,7 +18,7 @@ from kitestring.base.grants import Account, Grant, Offer, OfferState, Webhook
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import State
-from kitestring.base.records import Invoice, Node, Payment, Request
+from kitestring.base.records import Node, OwnInvoice, Payment, Request
 from kitestring.base.webhooks import DeliveryState, WebhookDelivery
 
 Row = tuple[Any, ...]
@@ -161,8 +161,8 @@ def write_claimed(p: Payment) -> Row:
     )
 
 
-def read_invoice(row: Row) -> Invoice:
-    return Invoice(
+def read_invoice(row: Row) -> OwnInvoice:
+    return OwnInvoice(
         invoice_id=row[0],
         node_id=row[1],
         epoch=row[2],
@@ -195,7 +195,7 @@ def read_invoice(row: Row) -> Invoice:
     )
 
 
-def write_invoice(i: Invoice) -> Row:
+def write_invoice(i: OwnInvoice) -> Row:
     return (
         *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
         *(i.created_at, i.expires_at, "open", i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),

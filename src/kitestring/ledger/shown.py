@@ -10,7 +10,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.payments import State
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 
 
 def _payment_state(state: State) -> TransactionState:
@@ -82,7 +82,7 @@ def outgoing(p: Payment) -> Transaction:
     )
 
 
-def incoming(i: Invoice) -> Transaction:
+def incoming(i: OwnInvoice) -> Transaction:
     """An invoice as its owner sees it. The amount is the received one, before that the one asked for, or 0."""
     return Transaction(
         type=Direction.INCOMING,

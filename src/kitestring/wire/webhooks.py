@@ -15,7 +15,7 @@ from typing import Final
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.money import ZERO
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.codec import uri_template
 from kitestring.codec.json import dumps
 
@@ -32,7 +32,7 @@ class WebhookNotice:
 
     event_id: str
     offer: Offer
-    invoice: Invoice | None = None
+    invoice: OwnInvoice | None = None
     now: int = 0
 
 
@@ -90,7 +90,7 @@ def _address(template: str, notice: WebhookNotice) -> str:
     return f"{url}{'&' if '?' in url else '?'}{more}"
 
 
-def _payer_data(invoice: Invoice | None) -> Mapping[str, str]:
+def _payer_data(invoice: OwnInvoice | None) -> Mapping[str, str]:
     """The payer's words as they were stored with the invoice."""
     return json.loads(invoice.payer_data) if invoice and invoice.payer_data else {}
 

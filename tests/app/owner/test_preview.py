@@ -10,7 +10,7 @@ from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.base.commands import OWNER_GRANT, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.codec.bolt11 import decode
 from kitestring.policy.costs import Cost
 from tests.kit.app.desk import Office
@@ -64,10 +64,10 @@ async def own_invoice(office: Office, amount_msat: int) -> tuple[str, Callable[[
     """An invoice with the hash of one of ours, and what makes it the very text of that."""
     made = await office.run("invoice", amount_msat=50_000)
     text = invoice(amount_msat, payment_hash=made["payment_hash"], at=office.rig.clock.now())
-    row: Invoice | None = await office.store.invoice_by_hash(office.rig.context.node.node_id, made["payment_hash"])
+    row: OwnInvoice | None = await office.store.invoice_by_hash(office.rig.context.node.node_id, made["payment_hash"])
     assert row is not None
 
-    async def found(_node_id: str, _payment_hash: str) -> Invoice:
+    async def found(_node_id: str, _payment_hash: str) -> OwnInvoice:
         return replace(row, bolt11=text)
 
     return text, lambda: setattr(office.rig.store, "invoice_by_hash", found)

@@ -8,7 +8,7 @@ from typing import Any
 from kitestring.base.commands import CancelHold, MakeHoldInvoice, SettleHold
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import HoldEnded, Invoiced, TransactionState
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from tests.kit.engine.rig import AMOUNT, Rig
 
 PREIMAGE = "5a" * 32
@@ -53,7 +53,7 @@ async def hold(rig: Rig, request_id: str = "h1", grant: str = "till", **more: An
     return made.transaction.bolt11, made.transaction.payment_hash
 
 
-async def accepted(rig: Rig, payment_hash: str = HASH) -> Invoice:
+async def accepted(rig: Rig, payment_hash: str = HASH) -> OwnInvoice:
     """Wait until its payment is held."""
 
     async def is_accepted() -> bool:
@@ -63,14 +63,14 @@ async def accepted(rig: Rig, payment_hash: str = HASH) -> Invoice:
     return await stored(rig, payment_hash)
 
 
-async def held(rig: Rig, request_id: str = "h1", grant: str = "till", **more: Any) -> Invoice:
+async def held(rig: Rig, request_id: str = "h1", grant: str = "till", **more: Any) -> OwnInvoice:
     """A hold invoice that somebody outside has paid."""
     _, payment_hash = await hold(rig, request_id, grant, **more)
     assert rig.node.pay_in(payment_hash)
     return await accepted(rig, payment_hash)
 
 
-async def stored(rig: Rig, payment_hash: str = HASH) -> Invoice:
+async def stored(rig: Rig, payment_hash: str = HASH) -> OwnInvoice:
     found = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
     assert found is not None
     return found  # type: ignore[no-any-return]  # the store of a rig may be any
@@ -87,7 +87,7 @@ async def cancel(rig: Rig, request_id: str = "c1", grant: str = "till", payment_
     return await rig.answer(request_id)
 
 
-async def paid_inside(rig: Rig, name: str = "p1", **more: Any) -> Invoice:
+async def paid_inside(rig: Rig, name: str = "p1", **more: Any) -> OwnInvoice:
     """The app pays the hold invoice of the till, and waits."""
     await rig.pay(name, "app", await hold(rig, **more), AMOUNT)
     return await accepted(rig)

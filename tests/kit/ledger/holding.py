@@ -6,7 +6,7 @@ from typing import Any
 
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
-from kitestring.base.records import Invoice, Message, Request
+from kitestring.base.records import Message, OwnInvoice, Request
 from kitestring.base.transactions.invoices import AlarmHold, DecideHold, EndHold, HoldPayment, RecordInvoice, WarnHold
 from kitestring.base.transactions.payments import ClaimPayment
 from tests.kit.ledger.values import NODE, NOW, claim, hash_of, invoice, payment, preimage_of, record_invoice, request
@@ -14,7 +14,7 @@ from tests.kit.ledger.values import NODE, NOW, claim, hash_of, invoice, payment,
 DEADLINE = 1_144
 
 
-def hold_invoice(name: str, amount: int = 500, **changes: Any) -> Invoice:
+def hold_invoice(name: str, amount: int = 500, **changes: Any) -> OwnInvoice:
     return invoice(name, amount, **({"preimage": "", "hold_blocks": 144} | changes))
 
 

@@ -10,7 +10,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
-from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
+from kitestring.base.records import Charge, Message, NodeView, OwnInvoice, Payment, Request
 from kitestring.base.shares import Share
 from kitestring.base.transactions.answers import Denied
 from kitestring.base.transactions.invoices import Credit, RecordInvoice
@@ -98,8 +98,8 @@ def answered(name: str, text: str = "reply") -> Message:
     return reply(f"ask-{name}", text)
 
 
-def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
-    made = Invoice(
+def invoice(name: str, amount: int | None = 500, **changes: Any) -> OwnInvoice:
+    made = OwnInvoice(
         invoice_id=f"inv-{name}",
         node_id=NODE,
         epoch=1,
@@ -116,7 +116,7 @@ def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
     return replace(made, **changes)
 
 
-def record_invoice(name: str, made: Invoice | None = None, *shares: Share) -> RecordInvoice:
+def record_invoice(name: str, made: OwnInvoice | None = None, *shares: Share) -> RecordInvoice:
     made, asked = made or invoice(name), request(f"want-{name}", grant_id=(made or invoice(name)).grant_id)
     return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, shares)
 

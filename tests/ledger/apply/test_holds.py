@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.payments import Failed, FailureReason
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.shares import Share
 from kitestring.base.transactions.answers import (
     Claimed,
@@ -46,7 +46,7 @@ Store = Any
 SETTLE, CANCEL = Decision.SETTLE, Decision.CANCEL
 
 
-async def stored(store: Store, name: str = "one") -> Invoice:
+async def stored(store: Store, name: str = "one") -> OwnInvoice:
     found = await store.invoice(f"inv-{name}")
     assert found is not None
     return found  # type: ignore[no-any-return]  # the store may be any

@@ -10,7 +10,7 @@ from kitestring.base.events import EventKind, FeedEvent
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.records import Invoice, Node
+from kitestring.base.records import Node, OwnInvoice
 from kitestring.base.shares import Share
 from kitestring.base.store import Store
 from kitestring.base.transactions.answers import AlreadyCredited, Claimed, Credited, Denied, Done, Finished, More, Stale
@@ -41,7 +41,7 @@ FULL = Denied(Reason.RATE_LIMITED)
 ONE = Share(100, 1)
 
 
-def for_tea(name: str, **of: Any) -> Invoice:
+def for_tea(name: str, **of: Any) -> OwnInvoice:
     return replace(invoice(name, grant_id="", offer_id="tea", account_id="owner"), **of)
 
 

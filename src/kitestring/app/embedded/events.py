@@ -18,7 +18,7 @@ from kitestring.app.service.core import Core
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.outcomes import Direction, Transaction
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.base.store import Reads, Scope
 from kitestring.base.transactions.feed import Tell
 from kitestring.engine.feed import Consumer
@@ -163,14 +163,14 @@ async def _shown(store: Reads, row: FeedEvent | Missed) -> ServiceEvent:
 
 
 async def _transaction(store: Reads, event: FeedEvent) -> Transaction | None:
-    about: Invoice | Payment | None = None
+    about: OwnInvoice | Payment | None = None
     if event.kind in _INCOMING:
         about = await store.invoice(event.subject)
     elif event.kind in _OUTGOING:
         about = await store.payment(event.subject)
     if about is None:
         return None
-    way = Direction.INCOMING if isinstance(about, Invoice) else Direction.OUTGOING
+    way = Direction.INCOMING if isinstance(about, OwnInvoice) else Direction.OUTGOING
     found = await store.transaction(Scope(), about.payment_hash, way)
     return None if found is None else as_told(found, await store.renamed_accounts())
 

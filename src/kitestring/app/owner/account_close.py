@@ -19,7 +19,7 @@ from kitestring.base.commands import DEBITS_WIRE, MANAGE_WIRE, OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import ZERO
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.store import OffersOf
 from kitestring.base.transactions.owner import CloseAccount, Transfer, Write
 
@@ -104,7 +104,7 @@ def _grant(grant: Grant) -> str:
             return f"the connection {grant.name!r} (`kitestring revoke {name}`)"
 
 
-def _invoices(account: Account, invoices: list[Invoice]) -> list[str]:
+def _invoices(account: Account, invoices: list[OwnInvoice]) -> list[str]:
     holds = [one for one in invoices if one.is_hold]
     found = [f"a hold invoice (`kitestring hold cancel {one.payment_hash}`)" for one in holds]
     if plain := len(invoices) - len(holds):

@@ -23,7 +23,7 @@ from kitestring.base.events import EventKind, FeedEvent, Missed
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.base.ports import Clock
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.base.store import Reads
 from kitestring.base.text import clean
 from kitestring.codec.json import loads_object
@@ -252,7 +252,7 @@ class ActivityReader:
             **await self._whose(payment.grant_id),
         }  # fmt: skip
 
-    async def _invoice(self, event: FeedEvent, invoice: Invoice) -> HappeningRow:
+    async def _invoice(self, event: FeedEvent, invoice: OwnInvoice) -> HappeningRow:
         amount = invoice.received_msat if event.kind is EventKind.RECEIVED else None
         amount = invoice.amount_msat if amount is None else amount
         is_more = event.detail if event.kind is EventKind.RECEIVED else ""

@@ -23,7 +23,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.money import MAX_WHOLE
 from kitestring.base.payments import State
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.ledger.shown import book_state, transaction_of
 
 #: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
@@ -187,7 +187,7 @@ async def _offer(desk: Reading, name: str) -> Offer:
 async def _shown(desk: Reading, entries: Iterable[BookEntry]) -> list[Result]:
     entries = tuple(entries)
     grants = {one: await grant_of(desk, one) for one in dict.fromkeys(entry.grant_id for entry in entries)}
-    ids = dict.fromkeys(entry.offer_id for entry in entries if isinstance(entry, Invoice) and entry.offer_id)
+    ids = dict.fromkeys(entry.offer_id for entry in entries if isinstance(entry, OwnInvoice) and entry.offer_id)
     offers = {offer_id: await desk.store.offer(offer_id) for offer_id in ids}
     return [_show(entry, grants[entry.grant_id], offers) for entry in entries]
 
@@ -202,7 +202,7 @@ def _reason(entry: BookEntry) -> str | None:
 def _show(entry: BookEntry, grant: Grant | None, offers: dict[str, Offer | None]) -> Result:
     """One entry: as apps are told it, and what only the owner is told. ``reason`` is why it failed, or what is known of
     a payment of unknown outcome."""
-    offer = offers.get(entry.offer_id) if isinstance(entry, Invoice) else None
+    offer = offers.get(entry.offer_id) if isinstance(entry, OwnInvoice) else None
     return {
         **show_transaction(transaction_of(entry), grant),
         "state": book_state(entry).value,

@@ -31,7 +31,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import HoldEnded, Invoiced, Outcome
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.wire.text import fit_description
 
 _DIGITS: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
@@ -156,7 +156,7 @@ async def _name(desk: Reading, grant_id: str) -> str | None:
     return of_others(grant_id) if grant is None or grant.wire == OWNER_WIRE else grant.name or grant_id
 
 
-def _show(invoice: Invoice) -> Result:
+def _show(invoice: OwnInvoice) -> Result:
     held = invoice.received_msat if invoice.state is InvoiceState.ACCEPTED else None
     return {
         "payment_hash": invoice.payment_hash,

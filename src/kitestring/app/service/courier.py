@@ -24,7 +24,7 @@ from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.grants import Offer, Webhook
 from kitestring.base.ports import Clock
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.store import Store
 from kitestring.base.transactions.feed import Committed, NoteAttempt
 from kitestring.base.webhooks import (
@@ -180,13 +180,13 @@ class Courier:
             await self._store.apply(NoteAttempt(delivery, self._clock.now(), why))
 
     async def _try(
-        self, offer: Offer, delivery: WebhookDelivery, invoice: Invoice | None, *, ailing: bool
+        self, offer: Offer, delivery: WebhookDelivery, invoice: OwnInvoice | None, *, ailing: bool
     ) -> WebhookDelivery:
         """The delivery after one attempt, which begins when there is a place for it."""
         attempt = await self._attempt(offer, delivery.invoice_id, invoice, ailing=ailing)
         return after(delivery, attempt, self._clock.now())
 
-    async def _attempt(self, offer: Offer, event_id: str, invoice: Invoice | None, *, ailing: bool) -> WebhookAnswer:
+    async def _attempt(self, offer: Offer, event_id: str, invoice: OwnInvoice | None, *, ailing: bool) -> WebhookAnswer:
         webhook = offer.webhook
         if webhook is None:
             return WebhookAnswer(FAILED, "the offer has no webhook any more")

@@ -15,7 +15,7 @@ from kitestring.app.service.seams import Seams
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.events import FeedEvent
-from kitestring.base.records import Invoice, Message
+from kitestring.base.records import Message, OwnInvoice
 from kitestring.transport.guard import normalise
 from kitestring.wire.zaps import zap_receipt
 
@@ -68,7 +68,7 @@ class ZapCarrier:
             self._sent -= 1
         done(Reception.TAKEN if is_taken else Reception.UNSENT)
 
-    async def _publish(self, invoice: Invoice) -> bool:
+    async def _publish(self, invoice: OwnInvoice) -> bool:
         """Whether a relay has it. Raises CodecError where the request cannot be read."""
         draft, named = zap_receipt(invoice.zap, invoice.bolt11)
         event = self._wires.publish(draft, invoice.settled_at or invoice.created_at)

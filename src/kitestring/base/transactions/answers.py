@@ -12,7 +12,7 @@ import msgspec
 from kitestring.base.approvals import Approval
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.records import Invoice, Message, Payment, Request
+from kitestring.base.records import Message, OwnInvoice, Payment, Request
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +98,7 @@ class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
 class Credited(msgspec.Struct, frozen=True):
     """Booked. ``invoice`` is the settled one, None where the money is the owner's."""
 
-    invoice: Invoice | None
+    invoice: OwnInvoice | None
     surplus: bool = False
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from kitestring.base.grants import Offer
 from kitestring.base.invoices import MAX_UNPAID, Decision
 from kitestring.base.money import Msat
-from kitestring.base.records import Invoice, Message, Request
+from kitestring.base.records import Message, OwnInvoice, Request
 from kitestring.base.shares import Share
 from kitestring.base.transactions.answers import (
     AlreadyCredited,
@@ -100,7 +100,7 @@ class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=Tr
 
     request: Request
     grant_version: int
-    invoice: Invoice
+    invoice: OwnInvoice
     messages: tuple[Message, ...]
     now: int
     shares: tuple[Share, ...] = ()

@@ -14,7 +14,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.invoices import KEEP_UNPAID_S, MAX_UNPAID, WAITING, Decision, InvoiceState
 from kitestring.base.payments import preimage_fits
-from kitestring.base.records import Invoice, Request
+from kitestring.base.records import OwnInvoice, Request
 from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, Running, Stale
 from kitestring.base.transactions.invoices import MAX_DECIDING, AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
 from kitestring.ledger.apply import unpaid
@@ -114,7 +114,7 @@ def end_hold(batch: Batch, tx: EndHold) -> Done | Stale:
     return Done()
 
 
-def call_canceled(batch: Batch, invoice: Invoice, now: int) -> None:
+def call_canceled(batch: Batch, invoice: OwnInvoice, now: int) -> None:
     """Call a hold invoice that waits canceled, and give its place back."""
     batch.execute(_CANCEL, (batch.service, invoice.invoice_id))
     batch.counts.count_invoice(invoice.node_id, invoice.holders, -1)
@@ -122,7 +122,7 @@ def call_canceled(batch: Batch, invoice: Invoice, now: int) -> None:
     unpaid.make_room(batch, invoice.grant_id, now - KEEP_UNPAID_S, MAX_UNPAID, {invoice.invoice_id})
 
 
-def _is_free(invoice: Invoice, decision: Decision) -> bool:
+def _is_free(invoice: OwnInvoice, decision: Decision) -> bool:
     """Whether it can be decided so. Only what is held can be taken."""
     states = {InvoiceState.ACCEPTED} if decision is Decision.SETTLE else WAITING
     return invoice.is_hold and invoice.state in states and invoice.decision in {Decision.NONE, decision}
@@ -143,13 +143,13 @@ def _number_waiting(batch: Batch, invoice_id: str) -> int:
     return number
 
 
-def _look_up(batch: Batch, invoice_id: str) -> Invoice:
+def _look_up(batch: Batch, invoice_id: str) -> OwnInvoice:
     row = batch.execute(_BY_ID, (batch.service, invoice_id)).fetchone()
     if row is None:
         raise KitestringError(Reason.INTERNAL, f"the ledger holds no invoice {invoice_id}: nothing was recorded")
     return read_invoice(row)
 
 
-def _tell(batch: Batch, invoice: Invoice, kind: EventKind, now: int, detail: str = "") -> None:
+def _tell(batch: Batch, invoice: OwnInvoice, kind: EventKind, now: int, detail: str = "") -> None:
     whose = {"grant_id": invoice.grant_id, "account_id": invoice.account_id}
     batch.tell(kind, invoice.invoice_id, now, **whose, detail=detail)

@@ -14,7 +14,7 @@ from kitestring.base.events import EventKind
 from kitestring.base.grants import Offer
 from kitestring.base.invoices import WAITING, holders
 from kitestring.base.payments import preimage_fits
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.base.transactions.answers import (
     AlreadyCredited,
     Claimed,
@@ -151,7 +151,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
-def _kind(tx: Credit, invoice: Invoice | None) -> str:
+def _kind(tx: Credit, invoice: OwnInvoice | None) -> str:
     """The kind of a credit. Less than was asked for settles nothing: like an unknown hash it is the owner's money."""
     if invoice is None:
         return "unknown"
@@ -162,7 +162,7 @@ def _kind(tx: Credit, invoice: Invoice | None) -> str:
     return "invoice"
 
 
-def _settle(batch: Batch, tx: Credit, invoice: Invoice) -> Row:
+def _settle(batch: Batch, tx: Credit, invoice: OwnInvoice) -> Row:
     values = (int(tx.received_msat), tx.settled_at, tx.preimage, tx.preimage, batch.service, invoice.invoice_id)
     # All rows of a RETURNING are read, or the statement stays open and the commit waits for it.
     row: Row = batch.execute(_SETTLE + INVOICE, values).fetchall()[0]

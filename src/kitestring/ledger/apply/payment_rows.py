@@ -10,7 +10,7 @@ import msgspec
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.records import Charge, Invoice, Payment
+from kitestring.base.records import Charge, OwnInvoice, Payment
 from kitestring.ledger.apply import budgets
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Reservation
@@ -22,7 +22,7 @@ _OUR_INVOICE: Final = (
 )
 
 
-def our_invoice(batch: Batch, p: Payment) -> Invoice | None:
+def our_invoice(batch: Batch, p: Payment) -> OwnInvoice | None:
     row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
     return None if row is None else read_invoice(row)
 

@@ -12,7 +12,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
-from kitestring.base.records import REPLY, Invoice, Payment, Request
+from kitestring.base.records import REPLY, OwnInvoice, Payment, Request
 from kitestring.base.transactions.answers import InvoiceNotOpen, Recorded
 from kitestring.base.transactions.payments import RecordPayment, ResolvePayment
 from kitestring.ledger.apply import budgets, tokens, truth
@@ -119,13 +119,13 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     return ours.account_id
 
 
-def _may_settle(ours: Invoice, payment: Payment) -> bool:
+def _may_settle(ours: OwnInvoice, payment: Payment) -> bool:
     if ours.is_hold:
         return _is_held(ours, payment) and ours.decision is Decision.SETTLE
     return ours.state is InvoiceState.OPEN
 
 
-def _is_held(ours: Invoice, payment: Payment) -> bool:
+def _is_held(ours: OwnInvoice, payment: Payment) -> bool:
     """Whether this payment is held for a hold invoice of ours."""
     return ours.state is InvoiceState.ACCEPTED and ours.held_by == payment.payment_id
 

@@ -19,7 +19,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
 from kitestring.base.payments import HOLDING, OPEN, State, booked_fee
-from kitestring.base.records import Invoice, Payment
+from kitestring.base.records import OwnInvoice, Payment
 from kitestring.ledger.audit.subject import Violation
 from kitestring.ledger.rows import INVOICE, PAYMENT, read_invoice, read_payment
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
@@ -37,7 +37,7 @@ class Books:
     the hashes of those of which nothing could be booked."""
 
     payments: tuple[Payment, ...]
-    invoices: tuple[Invoice, ...]
+    invoices: tuple[OwnInvoice, ...]
     credits: tuple[tuple[str, Msat], ...]
     refused: frozenset[str]
 
@@ -168,7 +168,7 @@ def _is_held(status: InvoiceStatus | None) -> bool:
     return status is not None and status.state is NodeInvoiceState.ACCEPTED
 
 
-def _invoice(own: Invoice, status: InvoiceStatus | None) -> Iterator[str]:
+def _invoice(own: OwnInvoice, status: InvoiceStatus | None) -> Iterator[str]:
     name = f"invoice {own.payment_hash}"
     if status is None or status.state is not NodeInvoiceState.SETTLED:
         yield f"{name} is settled in the ledger, but {'unknown' if status is None else status.state} at the node"

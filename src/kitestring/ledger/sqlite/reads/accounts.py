@@ -9,7 +9,7 @@ from typing import Final
 from kitestring.base.enrolments import PREFIX, PREFIX_END
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
-from kitestring.base.records import AccountMove, Invoice
+from kitestring.base.records import AccountMove, OwnInvoice
 from kitestring.ledger import rows
 from kitestring.ledger.sqlite.reads.statements import Statements
 
@@ -58,7 +58,7 @@ class AccountReads(Statements):
         )
         return [rows.read_grant(row) for row in found]
 
-    async def account_invoices(self, account_id: str, limit: int) -> list[Invoice]:
+    async def account_invoices(self, account_id: str, limit: int) -> list[OwnInvoice]:
         found = [
             row
             for state in ("open", "accepted")

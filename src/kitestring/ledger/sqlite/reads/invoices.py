@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.records import Invoice
+from kitestring.base.records import OwnInvoice
 from kitestring.ledger import rows
 from kitestring.ledger.sqlite.reads.statements import Statements
 
@@ -17,11 +17,11 @@ _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoi
 class InvoiceReads(Statements):
     """Invoices, and those that hold what was paid."""
 
-    async def invoice(self, invoice_id: str) -> Invoice | None:
+    async def invoice(self, invoice_id: str) -> OwnInvoice | None:
         row = self._one(f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND invoice_id = ?", invoice_id)
         return None if row is None else rows.read_invoice(row)
 
-    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
+    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> OwnInvoice | None:
         row = self._one(
             f"SELECT {rows.INVOICE} FROM invoices"
             " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''",
@@ -31,8 +31,8 @@ class InvoiceReads(Statements):
         return None if row is None else rows.read_invoice(row)
 
     async def invoices(
-        self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
-    ) -> list[Invoice]:
+        self, state: InvoiceState, *, after: OwnInvoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[OwnInvoice]:
         which, order = "state <> 'settled' AND state = ?", "expires_at"
         if state is InvoiceState.SETTLED:
             which, order = "state = ?", "created_at"
@@ -50,7 +50,7 @@ class InvoiceReads(Statements):
         )
         return [rows.read_invoice(row) for row in found]
 
-    async def holds(self, *, after: str = "", limit: int = 0) -> list[Invoice]:
+    async def holds(self, *, after: str = "", limit: int = 0) -> list[OwnInvoice]:
         found = self._all(
             f"SELECT {rows.INVOICE} FROM invoices INDEXED BY invoices_held WHERE service = ? AND hold_blocks > 0"
             f" AND (state = 'open' OR state = 'accepted') AND invoice > coalesce(({_ROW_OF_INVOICE}), 0)"
