@@ -226,6 +226,25 @@ async def test_the_history_is_paged_the_newest_first_and_counted(
         assert (await listed(**{"from": made["created_at"] - 3_600}))[0] == newest_first
 
 
+async def test_a_link_that_only_looks_lists_looks_up_and_hears_what_came_to_its_account(
+    stall: Kitestring, foreign_wallet: ForeignWallet, outside: World
+) -> None:
+    stall.ask("account", "create", "purse")
+    looks = stall.connect("sdk looks", "--account", "purse", "--preset", "read-only", "--show-history", "account")
+    till = stall.connect("sdk at the till", "--account", "purse")
+    async with foreign_wallet("sdk", looks) as client, foreign_wallet("sdk", till) as other:
+        await client("listen")
+        made = await other("makeInvoice", {"amount": 7_000})
+        outside.pay(made["invoice"])
+        heard = await client("heard")
+        found = await client("lookupInvoice", {"payment_hash": made["payment_hash"]})
+        assert (heard["notification_type"], heard["notification"]) == ("payment_received", found)
+        assert (found["state"], found["type"], found["amount"]) == ("settled", "incoming", 7_000)
+        page = await client("listTransactions", {})
+        assert (page["transactions"], page["total_count"]) == ([found], 1)
+        assert await refused(client, "makeInvoice", amount=1_000) == "RESTRICTED"
+
+
 async def test_each_refusal_is_its_typed_error_with_the_code_of_the_text(
     stall: Kitestring, foreign_wallet: ForeignWallet, outside: World
 ) -> None:

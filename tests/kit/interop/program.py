@@ -101,10 +101,12 @@ class Kitestring:
         return await asyncio.to_thread(self.ask, *arguments)
 
     def connect(self, name: str, *options: str) -> str:
-        """The URI of a new wallet connection, which may do everything that ``options`` do not take from it."""
+        """The URI of a new wallet connection, which may do everything that ``options`` do not take from it, and sees
+        its own payments unless they say otherwise."""
         methods = () if {"--methods", "--preset"}.intersection(options) else ("--methods", "all")
         budget = () if "--budget" in options else ("--no-budget",)
-        return str(self.ask("connect", name, *methods, *budget, *options)["nwc_uri"])
+        history = () if "--show-history" in options else ("--show-history", "own")
+        return str(self.ask("connect", name, *methods, *budget, *history, *options)["nwc_uri"])
 
     def offer(self, label: str, *options: str) -> str:
         """A new offer's code."""
