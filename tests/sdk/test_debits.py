@@ -15,7 +15,7 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Transaction, TransactionState
-from kitestring.client.debits import DebitPaid
+from kitestring.client.debits import DebitAsked, DebitPaid
 from kitestring.client.net import Net, Waits
 from kitestring.client.requestor import FILE_NAME
 from kitestring.codec import bolt11, pointers
@@ -228,7 +228,7 @@ async def test_who_waits_until_it_is_known_is_told_a_final_no_once_the_invoice_h
     assert caught.value.reason is reason
 
 
-async def test_a_wallet_that_calls_an_invoice_pending_for_ever_is_believed_when_its_time_has_passed_here(
+async def test_what_a_wallet_calls_pending_for_ever_is_not_called_unpaid_when_its_time_has_passed(
     tmp_path: Path,
 ) -> None:
     clock = WalkingClock()
@@ -237,8 +237,11 @@ async def test_a_wallet_that_calls_an_invoice_pending_for_ever_is_believed_when_
     ours = bolt11.decode(invoice(at=clock.now(), expiry_s=60))
     clock.ms += 86_400_000  # by the wall it has expired long ago
     began = clock.monotonic()
-    assert await debit._until_known(till, ours) == received.TillWord("unpaid")
+    assert await debit._until_known(till, ours) == received.TillWord("open")
     assert clock.monotonic() - began >= 60 + received.GRACE_S
+    with pytest.raises(KitestringError, match="ask for this very invoice again and for no other") as caught:
+        await debit._conclude(till, ours, DebitAsked(None), until_known=True)
+    assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
 
 
 # ---------------------------------------------------------------- an invoice

@@ -83,8 +83,8 @@ class DebitClient:
 
         Waits ``wait_s`` seconds (default 120) for the answer, because the owner of the service may be asked;
         ``waiting`` is told so, with the seconds left. For an invoice of this wallet the wallet itself decides whether
-        it was paid, also when the answer is lost. ``until_known``: where nothing else decides, go on until the invoice
-        has expired and the wallet has not received it.
+        it was paid, also when the answer is lost. ``until_known``: where nothing else decides, go on until the wallet
+        says that it has expired unpaid; where it says neither for minutes after that time, it is PAYMENT_IN_FLIGHT.
 
         Raises KitestringError: PAYMENT_IN_FLIGHT (details ``payment_hash``, ``bolt11``, ``expires_at``) when nobody can
         say yet; ask with that invoice again, never with a new one, until it has expired. Every other reason means that
@@ -202,16 +202,15 @@ class DebitClient:
                 return word
 
     async def _until_known(self, till: Till | None, invoice: bolt11.DecodedInvoice) -> TillWord:
-        """Ends with the wallet's last word, or when an invoice made just now would have expired by the time that has
-        passed here, which no step of a clock shortens: some wallets call it pending forever."""
+        """Ends with the wallet's last word; or with "open", some minutes after an invoice made just now would have
+        expired by the time that has passed here, which no step of a clock shortens. Some wallets call it pending
+        forever, and one whose node is away for a while does so until it has booked what was paid in the last moment."""
         clock = self._net.clock
         over_at = clock.monotonic() + invoice.expiry_s + GRACE_S
         while True:
             is_over = clock.monotonic() >= over_at
             word = await self._look(till, invoice)
-            if word.state == "open" and is_over:
-                return TillWord("unpaid")
-            if word.state not in {"open", "unknown"}:
+            if word.state not in {"open", "unknown"} or (word.state == "open" and is_over):
                 return word
             await clock.sleep(WATCH_PAUSES_S[-1])
 
