@@ -9,8 +9,10 @@ from hashlib import sha256
 
 import pytest
 
+from kitestring.backend.nostr import late
 from kitestring.backend.nostr.connection import WalletAnswerError
-from kitestring.backend.nostr.node import OVER_S, NwcWallet
+from kitestring.backend.nostr.late import OVER_S
+from kitestring.backend.nostr.node import NwcWallet
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, ZERO, Msat
 from kitestring.base.node import (
@@ -337,14 +339,22 @@ async def test_an_invoice_without_what_was_ordered_is_none() -> None:
     ({"state": "pending"}, NodeInvoiceState.OPEN),
     ({"state": "expired"}, NodeInvoiceState.CANCELED),
     ({"state": "failed"}, NodeInvoiceState.CANCELED),
-    ({"state": "pending", "expires_at": NOW - OVER_S}, NodeInvoiceState.OPEN),
-    ({"state": "pending", "expires_at": NOW - OVER_S - 1}, NodeInvoiceState.CANCELED),
+    ({"state": "pending", "expires_at": NOW - OVER_S - 1}, NodeInvoiceState.OPEN),
 ])  # fmt: skip
 async def test_the_state_of_an_invoice_is_the_wallets_word(changes: Says, state: NodeInvoiceState) -> None:
     async with wallet({"lookup_invoice": {**SOLD, **changes}}) as (backend, _):
         status = await backend.lookup_invoice(PAYMENT_HASH)
         assert status.state is state
         assert bool(status.received_msat) == bool(status.preimage) == (state is NodeInvoiceState.SETTLED)
+
+
+async def test_what_the_wallet_calls_pending_for_ever_is_over_some_time_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with wallet({"lookup_invoice": {**SOLD, "state": "pending", "expires_at": NOW - OVER_S - 1}}) as (backend, _):
+        assert (await backend.lookup_invoice(PAYMENT_HASH)).state is NodeInvoiceState.OPEN
+        monkeypatch.setattr(late, "SEEN_S", 0.0)
+        assert (await backend.lookup_invoice(PAYMENT_HASH)).state is NodeInvoiceState.CANCELED
 
 
 async def test_a_paid_invoice_has_its_amount_and_time_and_a_preimage_only_if_it_fits() -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from kitestring.backend.nostr.abilities import CAPABILITIES, announced, capabilities, permissions
 from kitestring.backend.nostr.connection import WalletAnswerError, WalletLine
 from kitestring.backend.nostr.history import DEFAULT_PACE, MAX_LISTED, Pace, Settlements, rows
+from kitestring.backend.nostr.late import LateInvoices
 from kitestring.backend.nostr.link import WalletLink, read_link
 from kitestring.backend.nostr.news import InvoiceNews
 from kitestring.backend.registry import BackendContext, BackendUrl
@@ -67,8 +68,6 @@ from kitestring.wire.ask.nwc.notifications import may_notify
 
 #: Two looks at an order whose answer got lost; then the service itself goes on asking.
 WAITS: Final = Waits(lookup_pauses_s=(0.0, 5.0))
-#: An invoice that the wallet shows unpaid so long after its expiry is over, though the wallet has no word for that.
-OVER_S: Final = 86_400
 #: The states of an invoice that nobody can pay any more.
 _ENDED: Final = frozenset({NodeInvoiceState.UNKNOWN, NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED})
 #: Refusals of who asks and of how much: no order was begun. After the others that are final the record is looked at.
@@ -115,6 +114,7 @@ class NwcWallet:
         self._pace: Final = pace
         self._connection: Final = WalletLine(link, context, waits)
         self._news: Final = InvoiceNews(context.clock)
+        self._late: Final = LateInvoices(context.clock)
         self._network = ""
 
     def __repr__(self) -> str:
@@ -367,7 +367,7 @@ class NwcWallet:
     def _status(self, row: Transaction) -> InvoiceStatus:
         state = _INVOICE_STATES.get(row.state, NodeInvoiceState.OPEN)
         expires_at = row.expires_at or 0
-        if state is NodeInvoiceState.OPEN and expires_at and expires_at + OVER_S < self._clock.now():
+        if state is NodeInvoiceState.OPEN and self._late.is_over(row.payment_hash, expires_at):
             state = NodeInvoiceState.CANCELED
         if state is NodeInvoiceState.ACCEPTED:
             return InvoiceStatus(
