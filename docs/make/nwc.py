@@ -234,7 +234,8 @@ back.
 - `min_cltv_expiry_delta` is the least number of blocks that a payment leaves for the decision: {HOLD_BLOCKS} unless the
   app says so, at least {MIN_HOLD_BLOCKS}, at most {MAX_HOLD_BLOCKS:,}. What nobody has decided about is cancelled
   {CANCEL_BEFORE_BLOCKS} blocks before its deadline.
-- The state of one that was cancelled is `expired`: the text has no other word.
+- The state of one that was cancelled is `expired`: the text has no other word. So it is with an ordinary invoice that
+  the owner of the wallet has taken back (`kitestring invoice cancel`); its app is told nothing, as of one that expires.
 - An app that was away finds what is held in `list_transactions` with `unpaid`: its state is `accepted`. Otherwise only
   what is settled is listed.
 - They are announced where the node can hold payments.

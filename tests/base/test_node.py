@@ -39,6 +39,7 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
     assert {field.name for field in fields(Capabilities)} - NEEDED == {
         "sub_sat",
         "hold",
+        "cancel",
         "keysend",
         "bolt12",
         "payment_index",

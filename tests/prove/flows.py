@@ -379,6 +379,55 @@ async def _expires(stage: Stage) -> None:
     await stage.until(has_expired, "an invoice that the node has cancelled never expired")
 
 
+async def _takes_back(stage: Stage) -> None:
+    """The owner cancels an invoice of an app before it expires; then nobody can pay it, inside or outside."""
+    text = await _sells(stage)
+    await command(stage, "invoice_cancel", "back", invoice=text)
+    stage.pay("pay", text)
+    await stage.told("pay")
+
+
+async def _takes_back_of_an_offer(stage: Stage) -> None:
+    await command(stage, "invoice_cancel", "back", invoice=await _offers(stage))
+
+
+async def _takes_back_too_late(stage: Stage) -> None:
+    """Somebody outside was faster."""
+    text = await _sells(stage)
+    stage.paid_in("in", text)
+    await command(stage, "invoice_cancel", "back", invoice=text)
+
+    async def is_credited() -> bool:
+        return bool(await stage.service.available("shop") == AMOUNT)
+
+    await stage.until(is_credited, "what was paid was never credited")
+
+
+async def _takes_back_while_it_is_paid(stage: Stage) -> None:
+    """Somebody inside pays at the same time: one of both wins. What has moved then is moved back."""
+    text = await _sells(stage)
+    stage.pay("pay", text)
+    await command(stage, "invoice_cancel", "back", invoice=text)
+    if not (await stage.told("pay")).get("error"):
+        move = {"from_account": "shop", "to_account": "purse", "amount_msat": AMOUNT}
+        await command(stage, "account_transfer", "undo", **move)
+
+
+async def _one_has_won(stage: Stage) -> None:
+    """It is paid, or it is cancelled and its payer was told so."""
+    made = (await stage.told("sell"))["result"]
+    invoice = await stage.service.store.invoice_by_hash(stage.node.there, made["payment_hash"])
+    is_paid = not (await stage.told("pay")).get("error")
+    assert invoice.state is (InvoiceState.SETTLED if is_paid else InvoiceState.CANCELED), invoice
+    await _none_is_open(stage)
+
+
+async def _none_is_open(stage: Stage) -> None:
+    """What was taken back has ended, in the ledger and at the node."""
+    assert await stage.service.store.to_cancel() == []
+    assert await stage.service.store.invoices(InvoiceState.OPEN) == []
+
+
 async def _receives_unasked(stage: Stage) -> None:
     """Money for an invoice that somebody made at the node itself: it is the owner's."""
     made = await stage.once("unasked", lambda: stage.node.make_invoice(UNASKED))
@@ -834,6 +883,12 @@ FLOWS: Final = (
     Flow("transfer, between accounts", _transfers_between, {"purse": -AMOUNT, "shop": AMOUNT}),
     Flow("transfer, back while it pays", _pays_and_withdraws, {"purse": COST - AMOUNT}, {"pay": "ok"}, ("bill",)),
     Flow("expiry", _expires, {}, {"sell": "ok"}),
+    Flow(
+        "taken back", _takes_back, {}, {"sell": "ok", "pay": "PAYMENT_FAILED"}, check=_none_is_open,
+    ),
+    Flow("taken back, of an offer", _takes_back_of_an_offer, {}, {"offer": "ok"}, check=_none_is_open),
+    Flow("taken back, too late", _takes_back_too_late, {"shop": AMOUNT}, {"sell": "ok"}, check=_none_is_open),
+    Flow("taken back, paid inside", _takes_back_while_it_is_paid, {}, {"sell": "ok"}, check=_one_has_won),
     Flow("debit", _debits, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
     Flow("debit, joined", _debits_twice, {"purse": COST}, {"debit": "ok", "join": "ok"}, ("bill",), _has_till),
     Flow("debit, asked", _asks_for_a_payment, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),

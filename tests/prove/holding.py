@@ -1,4 +1,5 @@
-"""Invoices in the random transactions, and what becomes of those that hold: at the node, and inside the service."""
+"""Invoices in the random transactions, and what becomes of those that hold, at the node and inside the service, and of
+those that the owner takes back."""
 
 from __future__ import annotations
 
@@ -26,9 +27,12 @@ DECISIONS = st.sampled_from([Decision.SETTLE, Decision.SETTLE, Decision.CANCEL])
 #: How far a new hold invoice comes at once.
 FAR = st.sampled_from(["made", "cancelled", "paid", "overtaken", "held", "held", "decided", "ended", "ended"])
 
+#: What becomes of an invoice that is taken back.
+TAKEN_BACK = st.sampled_from(["open", "ended", "ended", "refused", "paid outside", "raced", "raced, too late"])
+
 
 class Holding(Asking):
-    """Whatever becomes of hold invoices, in whatever order; and what a connection claims and makes."""
+    """Whatever becomes of these, in whatever order; and what a connection claims and makes."""
 
     # ------------------------------------------------------------ what a connection asks for
 
@@ -123,8 +127,9 @@ class Holding(Asking):
         return said
 
     def _decide(self, name: str, decision: Decision, asked: int | None, *, careful: bool = True) -> str:
-        """``asked`` None is the service itself."""
+        """``asked`` None is the service itself. No connection decides about what a stranger has asked for."""
         made = self.model.invoices[name]
+        asked = None if made.of_offer else asked
         grant = self.model.grants[f"of-{made.account}"]
         wanted = None if asked is None else self.asks(f"ask-{asked}", grant_id=grant.grant_id)
         version = grant.version if careful else grant.version + 1
@@ -165,12 +170,43 @@ class Holding(Asking):
         """The node has ended it; or the owner is warned, which changes nothing."""
         name = self._one(data)
         made = self.model.invoices[name]
-        if not made.is_hold:
-            return
-        if told == "none" and made.waits:
+        if told == "none" and made.is_hold and made.waits:
             assert word(self.apply(WarnHold(made.id, "near", self.now))) == "Done"
             assert word(self.apply(AlarmHold(made.id, "by hand", self.now, 60))) == "Done"
         self._end(name, self._told_of(name, told))
+
+    # ------------------------------------------------------------ invoices that are taken back
+
+    @rule(
+        account=ACCOUNT, amount=AMOUNT, of_offer=st.booleans(), life_s=st.sampled_from([60, 86_400]), end=TAKEN_BACK,
+        asked=ASKED, deciding=ASKED, told=TOLD,
+    )  # fmt: skip
+    def take_back(
+        self, account: str, amount: int, of_offer: bool, life_s: int, end: str, asked: int, deciding: int, told: str
+    ) -> None:
+        """The owner cancels a new invoice: while somebody inside pays it, and while somebody outside may."""
+        name = self.fresh("back")
+        made = self.make(name, account, amount, life_s, of_offer=of_offer, is_hold=False)
+        if made is None:
+            return
+        payer = next(one for one in ACCOUNTS if one != account)
+        if end.startswith("raced"):
+            self.play(self.claims(self.asks(f"ask-{asked}", grant_id=f"of-{payer}"), name, amount, 0, internal=True))
+        paying = self._paying(name)
+        if end == "raced, too late" and paying:
+            self.record(paying[0], "settled", 0, ())
+        if self._decide(name, Decision.CANCEL, deciding) != "Claimed":
+            return
+        if end.startswith("raced") and paying:
+            self.record(paying[0], "settled", 0, ())  # it is not, and stays reserved until it has failed
+            self.record(paying[0], "failed", 0, ())
+        if end == "refused":
+            wanted = self.asks(f"ask-{asked}", grant_id=f"of-{payer}")
+            self.play(self.claims(wanted, name, amount, 0, internal=False))
+        if end == "paid outside":
+            self.credit(made.node, name, amount, self._told_of(name, told))
+        elif end != "open":
+            self._end(name, self._told_of(name, told))
 
     # ------------------------------------------------------------ hold invoices, as they go mostly
 

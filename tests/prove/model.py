@@ -80,11 +80,11 @@ class Model(Books):
         if self.stops:
             return "spending_stopped"
         made = None if paid.key else self.made(paid.node, paid.name)
-        is_ours = made is not None and made.state == "open"
+        is_ours = made is not None and made.state == "open" and not made.decision
         if not paid.key and (is_ours != paid.internal or (made and paid.internal and not _is_payable(made, paid))):
             return "Stale"
-        if made is not None and made.state == "settled" and not paid.internal:
-            return "invoice_taken"
+        if made is not None and not paid.internal and (ended := _ended(made)):
+            return ended
         return self._not_now(paid, tx)
 
     def _not_now(self, paid: Paid, tx: ClaimPayment) -> str | None:
@@ -248,7 +248,7 @@ class Model(Books):
         for made in self.invoices.values():
             if made.node == node and made.state == "left":
                 made.state = "open"
-            elif made.node != node and made.state == "open" and made.expires_at < before and not made.decision:
+            elif made.node != node and made.state == "open" and made.expires_at < before and not made.is_kept:
                 made.state = "left"
 
     # ------------------------------------------------------------ hold invoices
@@ -274,7 +274,8 @@ class Model(Books):
             if grant is None or grant.version != tx.grant_version:
                 return "Stale"
         may = made.state == "accepted" if tx.decision == "settle" else made.waits
-        if not made.is_hold or not may or made.decision not in ("", tx.decision):
+        is_able = made.is_hold or tx.decision == "cancel"
+        if not is_able or not may or made.decision not in ("", tx.decision):
             return "Stale"
         if tx.request is not None and len(self.waiting(made.id)) >= MAX_DECIDING:
             return "rate_limited"
@@ -285,7 +286,7 @@ class Model(Books):
 
     def end_hold(self, name: str, messages: tuple[Message, ...]) -> str:
         made = self.invoices[name]
-        if not made.waits or made.held_by:
+        if not made.waits or made.held_by or not (made.is_hold or made.decision):
             return "Stale"
         made.state = "canceled"
         self.answer(messages)
@@ -496,7 +497,14 @@ def _is_payable(made: Made, paid: Paid) -> bool:
     return not made.decision and (made.amount is None or made.amount <= paid.amount)
 
 
+def _ended(made: Made) -> str | None:
+    """The refusal of an invoice that nobody can pay any more, or that is to be cancelled."""
+    if made.state == "settled":
+        return "invoice_taken"
+    return "expired_invoice" if made.state == "canceled" or (made.state == "open" and made.decision) else None
+
+
 def _may_settle(made: Made, payment_id: str) -> bool:
     if made.is_hold:
         return (made.state, made.held_by, made.decision) == ("accepted", payment_id, "settle")
-    return made.state == "open"
+    return made.state == "open" and not made.decision

@@ -1,4 +1,5 @@
-"""The states of the model that random transactions must come to often: of keysends, of bundles, and of what is held."""
+"""The states of the model that random transactions must come to often: of keysends, of bundles, of what is held, and of
+invoices that are taken back."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ STATES: Final = (
     *(f"hold accepted{where}{to}" for where in ("", " inside") for to in ("", ", to settle", ", to cancel")),
     *(f"hold {state} inside" for state in ("settled", "canceled")),
     "hold cancelled in time",
+    *(f"taken back, {state}" for state in ("open", "canceled", "settled", "left")),
     *(f"sale {said}" for said in ("Claimed", "Stale")),
     *(f"offer {said}" for said in ("Claimed", "unknown_target")),
     *(f"managed {said}" for said in ("Claimed", "Finished", "Stale", "over_budget", "unknown_target")),
@@ -38,10 +40,15 @@ STATES: Final = (
 
 
 def states(model: Model) -> dict[str, str]:
-    """The state of every keysend and of every hold invoice, by its id."""
+    """The state of every keysend, of every hold invoice, and of every other one that is taken back, by its id."""
     sent = {name: _of_keysend(paid) for name, paid in model.payments.items() if paid.key}
     held = {made.id: _of_hold(made) for made in model.invoices.values() if made.is_hold}
-    return sent | held
+    back = {
+        made.id: f"taken back, {made.state}"
+        for made in model.invoices.values()
+        if made.decision and not made.is_hold
+    }  # fmt: skip
+    return sent | held | back
 
 
 def _of_keysend(paid: Paid) -> str:

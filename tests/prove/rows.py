@@ -137,6 +137,11 @@ class Made:
         """Whether it has its place among the open ones."""
         return self.state in ("open", "accepted")
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is left aside by nobody, because something may be held for it that is decided about."""
+        return self.is_hold and bool(self.decision)
+
 
 @dataclass
 class Window:

@@ -54,6 +54,8 @@ RULINGS: Final = (Ruling.AS_ASKED, Ruling.AS_ASKED, Ruling.BUDGET, Ruling.DENY)
 WORDS: Final = ("c4" * 32, "d5" * 32)
 INVOICES: Final = 3
 HOLDS: Final = 4
+#: Invoices that the owner takes back, of which some are paid, inside or outside, at the same time.
+TAKEN_BACK: Final = 4
 #: Seconds between two blocks: what nobody decides about goes back before the end.
 BLOCK_S: Final = 8
 #: In every third world the service takes a fee of its own.
@@ -121,6 +123,10 @@ class World:
         self.held_inside: dict[str, Event] = {}
         self.decided: list[tuple[str, str, Event]] = []
         self.luck = random.Random(f"holds {seed}")  # beside the other chances, which stay what they were
+        self.to_take_back: list[str] = []
+        self.sold_back: dict[str, Event] = {}
+        self.taken_back: set[str] = set()
+        self.fate = random.Random(f"taken back {seed}")  # as the luck of what is held
         self.deaths = 0
         #: How many deaths have cut through each kind of what may be under way.
         self.cut: Counter[str] = Counter()
@@ -251,6 +257,38 @@ class World:
                 self.decided.append((payment_hash, decision, event))
             self.note(f"{payment_hash[:8]}: {decision}")
 
+    async def sells_and_repents(self) -> None:
+        """Invoices that the owner is to take back, while the app or somebody outside may pay them."""
+        till, fate, clock = self.till, self.fate, self.house.clocks.service
+        for _ in range(TAKEN_BACK):
+            await clock.sleep(fate.uniform(1, LIVES * LIFE_S / TAKEN_BACK))
+            asked = till.send("make_invoice", {"amount": AMOUNT, "expiry": DAY_S})
+            made = await till.first(asked, 200.0)
+            if made is None or made.get("error") or made["result"]["payment_hash"] not in self.house.node._made:
+                continue
+            payment_hash = made["result"]["payment_hash"]
+            for step in fate.sample(("take back", "pay inside", "pay outside"), 2):
+                if step == "take back":
+                    self.to_take_back.append(payment_hash)
+                elif step == "pay inside":
+                    self.sold_back[payment_hash] = self.app.pay(made["result"]["invoice"])
+                elif self.house.node.pay_in(payment_hash):
+                    self.sold.append(payment_hash)
+                self.note(f"{payment_hash[:8]}: {step}")
+                await clock.sleep(fate.choice((0, 0, 1, 30)))
+
+    async def repents(self) -> None:
+        """The owner takes back what is to be, and asks again where nobody has answered."""
+        while True:
+            await self.house.clocks.service.sleep(self.fate.uniform(0.1, 5))
+            for number, payment_hash in enumerate(self.to_take_back):
+                if payment_hash in self.taken_back:
+                    continue
+                with suppress(KitestringError):  # it was paid, is not carried out yet, or the service is away
+                    await self.service.command("invoice_cancel", f"back {number}", invoice=payment_hash, wait_s=20)
+                    self.taken_back.add(payment_hash)
+                    self.note(f"{payment_hash[:8]} was taken back")
+
     def is_paid(self, payment_hash: str) -> None:
         if "odd amounts" in self.hazards and self.chance.random() < 0.5:
             if self.house.node.received_all(payment_hash, 0):
@@ -298,11 +336,11 @@ class World:
             storm = asyncio.create_task(self.storm())
             killed = asyncio.create_task(crossings.killed.wait())
             hazard = asyncio.create_task(self.trouble(True))
-            owner = asyncio.create_task(self.decides())
+            owner, repents = asyncio.create_task(self.decides()), asyncio.create_task(self.repents())
             await asyncio.wait((killed,), timeout=seconds)
             self.note("killed" if crossings.killed.is_set() else "ended")
             self.copies.append(self.house.copy())
-            await _end(storm, killed, hazard, owner)
+            await _end(storm, killed, hazard, owner, repents)
         self.deaths += 1
         self.cut += under_way(self.house.ledger)
 
@@ -350,6 +388,7 @@ class World:
             self.bundles(),
             self.holds(),
             self.spender.play(),
+            self.sells_and_repents(),
         )
         clients = [asyncio.create_task(work) for work in works]
         try:
@@ -398,7 +437,10 @@ class World:
         if not hazards & (LOSING - SPARING):
             taken = [payment_hash for payment_hash in self.held if payment_hash in house.node.received()]
             earned = await self.service.available("shop")
-            taken += [payment_hash for payment_hash, event in self.held_inside.items() if self.app.code(event) == "ok"]
+            inside = [*self.held_inside.items(), *self.sold_back.items()]
+            taken += [payment_hash for payment_hash, event in inside if self.app.code(event) == "ok"]
+            paid_back = self.taken_back & {*self.sold, *taken}
+            assert not paid_back, f"cancelled, and paid: {paid_back}"
             assert earned == AMOUNT * (len(self.sold) + len(taken)), "what came in is not where it belongs"
             self._decided_as_told(taken)
         if not hazards & LOSING:

@@ -149,6 +149,16 @@ class CancelHold(Journaled, frozen=True, kw_only=True):
     payment_hash: str
 
 
+class CancelInvoice(Journaled, frozen=True, kw_only=True):
+    """Let nobody pay an ordinary invoice any more that is still open. For the owner alone: to all others there is no
+    such invoice."""
+
+    right: ClassVar = Right.RECEIVE
+    allowed_by: ClassVar[tuple[str, ...]] = ()
+
+    payment_hash: str
+
+
 class AskOffer(Journaled, frozen=True, kw_only=True):
     """Make the invoice that an offer promises to everybody, into the offer's account; the caller may be a stranger.
 

@@ -31,7 +31,7 @@ class EventKind(StrEnum):
     RECEIVED = "received"  # invoice, or the payment hash of what came for none of ours
     ZAPPED = "zapped"  # invoice that answers a zap request, beside its RECEIVED
     ACCEPTED = "accepted"  # hold invoice whose payment is held; ``detail`` is the height of its deadline in decimal
-    CANCELED = "canceled"  # hold invoice, by a decision or because the node has given back what it held
+    CANCELED = "canceled"  # invoice, by a decision; hold invoice, because the node has given back what it held
     EXPIRED = "expired"  # invoice of a grant; what a stranger asked for and never paid leaves no row
     GRANTED = "granted"  # grant
     CHANGED = "changed"  # grant

@@ -65,7 +65,7 @@ WAITING: Final = frozenset({InvoiceState.OPEN, InvoiceState.ACCEPTED})
 
 
 class Decision(StrEnum):
-    """The decision about a hold invoice: once, for good."""
+    """The decision about a hold invoice, or the one that an ordinary invoice is to be cancelled: once, for good."""
 
     NONE = ""
     SETTLE = "settle"

@@ -35,6 +35,8 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
       the service allows. A payment that waits there has been claimed, so the service begins no more than these
     - ``hold``: makes invoices of a hash whose preimage it does not know, and keeps what is paid to them until it is
       told to settle or to cancel. The backend is a :class:`HoldBackend` then
+    - ``cancel``: ends an open invoice when it is told to. Without it an invoice can be taken back by nobody: it stays
+      open until it expires
     - ``sign_message``: signs texts with the node's own key. The backend is a :class:`SigningBackend` then
     - ``bolt12``: nothing asks for it yet
     """
@@ -47,6 +49,7 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     description_hash: bool
     sub_sat: bool = True
     hold: bool = False
+    cancel: bool = False
     keysend: bool = False
     bolt12: bool = False
     payment_index: bool = False

@@ -107,6 +107,13 @@ class HoldEnded(msgspec.Struct, frozen=True, gc=False):
     amount_msat: Msat = ZERO
 
 
+class Canceled(msgspec.Struct, frozen=True, gc=False):
+    """Nobody can pay this invoice any more: the node has said so, at the owner's word, or because it had expired."""
+
+    payment_hash: str
+    has_expired: bool = False
+
+
 class Found(msgspec.Struct, frozen=True, gc=False):
     """The payment or invoice that was looked up."""
 
@@ -257,6 +264,7 @@ Outcome = (
     Paid
     | Invoiced
     | HoldEnded
+    | Canceled
     | Found
     | Listed
     | Balance

@@ -213,6 +213,10 @@ class Reads(Protocol):
         behind the invoice with the id ``after``. ``limit`` 0 is all of them."""
         ...
 
+    async def to_cancel(self, *, after: str = "", limit: int = 0) -> list[OwnInvoice]:
+        """Open invoices of all nodes that hold nothing and are to be cancelled; everything else as in :meth:`holds`."""
+        ...
+
     async def before_invoice(
         self, request_id: str, node_id: str, names: tuple[str, ...]
     ) -> tuple[bool, tuple[int, ...]]:

@@ -28,13 +28,13 @@ log = logging.getLogger("kitestring.engine")
 #: Seconds after which the ledger is looked at without news: another process may have written the decision.
 LOOK_S: Final = 45.0
 _TAKEN: Final = Failed("the invoice was paid from outside meanwhile", FailureReason.TAKEN)
-_CANCELED: Final = Failed("the payee has cancelled the hold invoice", FailureReason.REFUSED)
+CANCELED: Final = Failed("the payee has cancelled the invoice", FailureReason.REFUSED)
 _UNKNOWN: Final = Failed("the node does not know this hold invoice any more: nothing is held for it")
 #: The end of a payment that is not held for an invoice in this state.
 _MISSED: Final = {
     InvoiceState.ACCEPTED: _TAKEN,
     InvoiceState.SETTLED: _TAKEN,
-    InvoiceState.CANCELED: _CANCELED,
+    InvoiceState.CANCELED: CANCELED,
     InvoiceState.EXPIRED: Failed("the hold invoice has expired", FailureReason.EXPIRED),
     InvoiceState.LEFT: Failed("the hold invoice is of another node"),
 }
@@ -68,6 +68,12 @@ async def held_inside(
             return end
 
 
+def is_canceled(invoice: OwnInvoice) -> bool:
+    """Whether nobody is paid by it any more, whatever the node still has to say."""
+    is_to_be = invoice.state in WAITING and invoice.decision is Decision.CANCEL
+    return is_to_be or invoice.state is InvoiceState.CANCELED
+
+
 def is_held_for(payment: Payment, invoice: OwnInvoice) -> bool:
     """Whether this payment is what is held for this invoice."""
     return invoice.state is InvoiceState.ACCEPTED and invoice.held_by == payment.payment_id
@@ -76,7 +82,7 @@ def is_held_for(payment: Payment, invoice: OwnInvoice) -> bool:
 def decided(invoice: OwnInvoice, payment: Payment) -> Settled | Failed | None:
     """The end of this payment as the ledger has it, None while it is open."""
     if invoice.state in WAITING and invoice.decision is Decision.CANCEL:
-        return _CANCELED
+        return CANCELED
     if invoice.state is InvoiceState.OPEN:
         return None
     if not is_held_for(payment, invoice):

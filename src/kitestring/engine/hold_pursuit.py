@@ -1,4 +1,5 @@
-"""One hold invoice in this process, from its making, or from its stored row after a restart, until it has ended.
+"""One hold invoice in this process, from its making, or from its stored row after a restart, until it has ended; and
+an ordinary one, from the owner's word that it is to be cancelled.
 
     open, undecided       follow the node: held -> accepted; the node has ended it -> left to housekeeping
     accepted, undecided   follow the node, and the height of the chain: near the deadline it is cancelled
@@ -255,7 +256,7 @@ class HoldPursuit:
         return False
 
     async def _accept(self, invoice: OwnInvoice, status: InvoiceStatus) -> None:
-        if invoice.state is InvoiceState.ACCEPTED:
+        if invoice.state is InvoiceState.ACCEPTED or not invoice.is_hold:
             return
         now = self._context.clock.now()
         held = (status.received_msat, status.settle_deadline, now)
@@ -287,7 +288,7 @@ def _untold(invoice: OwnInvoice) -> str:
     """The sentence about a decision that the node does not take."""
     what = f"settle the payment held for {invoice.payment_hash}"
     if invoice.state is InvoiceState.OPEN:
-        what = f"cancel the hold invoice of {invoice.payment_hash}"
+        what = f"cancel the {'hold ' if invoice.is_hold else ''}invoice of {invoice.payment_hash}"
     elif invoice.decision is Decision.CANCEL:
         what = f"give back the payment held for {invoice.payment_hash}"
     when = f" before block {invoice.settle_deadline}" if invoice.settle_deadline else ""

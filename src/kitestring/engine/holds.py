@@ -1,17 +1,18 @@
-"""Hold invoices: made, settled and cancelled by their makers, and followed until they have ended."""
+"""Hold invoices: made, settled and cancelled by their makers, and followed until they have ended. The owner's word that
+an ordinary invoice is to be cancelled goes the same way: stored, carried out, and ended by the node."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final, assert_never
 
-from kitestring.base.commands import OWNER_WIRE, CancelHold, MakeHoldInvoice, SettleHold
+from kitestring.base.commands import OWNER_WIRE, CancelHold, CancelInvoice, MakeHoldInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
-from kitestring.base.outcomes import HoldEnded, Refused
+from kitestring.base.outcomes import Canceled, HoldEnded, Refused
 from kitestring.base.payments import OPEN, preimage_fits
 from kitestring.base.records import OwnInvoice, Request
 from kitestring.base.transactions.answers import Claimed, Denied, Finished, Running, Stale
@@ -25,7 +26,7 @@ from kitestring.engine.hold_pursuit import HoldPursuit
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.node import NodeGate, reachable
-from kitestring.engine.outcomes import hold_ended
+from kitestring.engine.outcomes import canceled, hold_ended
 from kitestring.engine.shares import full
 from kitestring.policy.rules import refuse_caller
 
@@ -50,6 +51,16 @@ _IS_CANCELLED: Final = Refused(Reason.CONFLICT, "this hold invoice is being canc
 _NO_PREIMAGE: Final = Refused(Reason.MALFORMED, "the preimage of this hold invoice is not kept here: give it")
 _WRONG_PREIMAGE: Final = Refused(Reason.MALFORMED, "this is not the preimage of the payment hash")
 _NONE: Final = Refused(Reason.UNKNOWN_TARGET, "there is no such hold invoice on this connection")
+_NO_INVOICE: Final = Refused(Reason.UNKNOWN_TARGET, "there is no such invoice of this service at this node")
+_IS_HOLD: Final = Refused(
+    Reason.CONFLICT, "this is a hold invoice, for which a payment may be held: `kitestring hold cancel HASH` ends it"
+)
+_CANNOT: Final = Refused(
+    Reason.UNSUPPORTED, "the node, or the wallet in its place, cannot cancel an invoice: it stays open until it expires"
+)
+
+_Deciding = SettleHold | CancelHold | CancelInvoice
+_Ended = HoldEnded | Canceled | Refused
 
 
 class Holds:
@@ -84,7 +95,7 @@ class Holds:
             self.follow(made.invoice_id)
         return refused
 
-    async def decide(self, incoming: Incoming, command: SettleHold | CancelHold) -> Refused | None:
+    async def decide(self, incoming: Incoming, command: _Deciding) -> Refused | None:
         """Store the decision and carry it out. The answer comes when the node has said that the invoice has ended.
 
         Raises KitestringError when the ledger cannot be read or written; then nothing was said.
@@ -96,7 +107,7 @@ class Holds:
             await self._answers.confirm(incoming, answer)
         return None
 
-    async def _decide(self, incoming: Incoming, command: SettleHold | CancelHold) -> HoldEnded | Refused | None:
+    async def _decide(self, incoming: Incoming, command: _Deciding) -> _Ended | None:
         """None where the request is claimed, and is answered by whoever carries the decision out."""
         grant = await self._grants.get(incoming.grant_id)
         for _ in range(MAX_STALE_ROUNDS):
@@ -105,15 +116,14 @@ class Holds:
                 return refused or Refused(Reason.CONNECTION_ENDED)
             if await self._answers.known(incoming.request_id):
                 return None
-            invoice = await self._find(grant, command.payment_hash)
-            decided = _NONE if invoice is None else await self._verdict(invoice, command)
-            if invoice is None or not isinstance(decided, DecideHold):
-                return decided if isinstance(decided, HoldEnded | Refused) else _NONE
+            decided = await self._found(grant, command)
+            if not isinstance(decided, DecideHold):
+                return decided
             answer = await self._apply(incoming, grant, decided)
             if not isinstance(answer, Stale):
                 return answer
             grant = await self._grants.reload(grant.grant_id)
-        return Refused(Reason.BUSY, "the hold invoice or the connection keeps changing; try again")
+        return Refused(Reason.BUSY, "the invoice or the connection keeps changing; try again")
 
     async def _apply(self, incoming: Incoming, grant: Grant, decided: DecideHold) -> Refused | Stale | None:
         request = new_request(incoming, decided.now, decided.invoice_id)
@@ -131,20 +141,34 @@ class Holds:
             case Denied():
                 if answer.reason is not Reason.RATE_LIMITED:
                     return Refused(answer.reason)
-                words = "too many requests wait for the end of this hold invoice"
+                words = "too many requests wait for the end of this invoice"
                 return full(words, self._context.clock.now())
             case Stale():
                 return answer
         assert_never(answer)
 
-    async def _find(self, grant: Grant, payment_hash: str) -> OwnInvoice | None:
-        """Nobody but its maker, and the owner, decides about it, whoever sees it."""
-        found = await self._context.store.invoice_by_hash(self._context.node.node_id, payment_hash)
-        if found is None or not found.is_hold:
-            return None
-        return found if grant.wire == OWNER_WIRE or found.grant_id == grant.grant_id else None
+    async def _found(self, grant: Grant, command: _Deciding) -> _Ended | DecideHold:
+        """The verdict on the invoice that is meant. Nobody but its maker, and the owner, decides about it, whoever sees
+        it; the owner alone cancels an ordinary one."""
+        found = await self._context.store.invoice_by_hash(self._context.node.node_id, command.payment_hash)
+        is_owner = grant.wire == OWNER_WIRE
+        if isinstance(command, CancelInvoice):
+            return self._ordinary(found) if found is not None and is_owner else _NO_INVOICE
+        if found is None or not found.is_hold or not (is_owner or found.grant_id == grant.grant_id):
+            return _NONE
+        return await self._verdict(found, command)
 
-    async def _verdict(self, invoice: OwnInvoice, command: SettleHold | CancelHold) -> HoldEnded | Refused | DecideHold:
+    def _ordinary(self, invoice: OwnInvoice) -> _Ended | DecideHold:
+        """The verdict on an ordinary invoice that is to be cancelled: only the node's word will end it."""
+        if invoice.is_hold:
+            return _IS_HOLD
+        if invoice.state is not InvoiceState.OPEN:
+            return canceled(invoice, invoice.state)
+        if not self._context.backend.capabilities.cancel:
+            return _CANNOT
+        return DecideHold(invoice.invoice_id, Decision.CANCEL, self._context.clock.now())
+
+    async def _verdict(self, invoice: OwnInvoice, command: SettleHold | CancelHold) -> _Ended | DecideHold:
         is_settle = isinstance(command, SettleHold)
         preimage = ""
         if isinstance(command, SettleHold):
@@ -203,7 +227,8 @@ class Holds:
     # ------------------------------------------------------------ under way
 
     def follow(self, invoice_id: str) -> None:
-        """Follow a hold invoice until it has ended; one that is followed already, is looked at once more."""
+        """Follow a hold invoice, or one that is to be cancelled, until it has ended; one that is followed already, is
+        looked at once more."""
         known = self._pursuits.get(invoice_id)
         if known is not None and known.task is not None and not known.task.done():
             known.look_again()
@@ -219,15 +244,16 @@ class Holds:
 
     async def recover(self) -> None:
         """Follow all that a crash or a stop has left, or that a node has brought back, and nobody follows yet."""
-        store, after = self._context.store, ""
-        while page := await store.holds(after=after, limit=PAGE):
-            for invoice in page:
-                if invoice.invoice_id not in self._pursuits:
-                    self.follow(invoice.invoice_id)
-            after = page[-1].invoice_id
+        for listed in (self._context.store.holds, self._context.store.to_cancel):
+            after = ""
+            while page := await listed(after=after, limit=PAGE):
+                for invoice in page:
+                    if invoice.invoice_id not in self._pursuits:
+                        self.follow(invoice.invoice_id)
+                after = page[-1].invoice_id
 
     async def answer_orphan(self, request: Request) -> None:
-        """Answer a request whose hold invoice had ended before the crash that kept the answer from being stored."""
+        """Answer a request whose invoice had ended before the crash that kept the answer from being stored."""
         if request.payment_id and await self._context.store.invoice(request.payment_id) is not None:
             self.follow(request.payment_id)
 

@@ -1,4 +1,4 @@
-"""The words in which those who wait for a payment, or for the end of a hold invoice, are told about it."""
+"""The words in which those who wait for a payment, or for the end of an invoice, are told about it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from kitestring.base.commands import CancelHold, Journaled, PayInvoice, SettleHold, thaw
+from kitestring.base.commands import CancelHold, CancelInvoice, Journaled, PayInvoice, SettleHold, thaw
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
+from kitestring.base.outcomes import Canceled, HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
 from kitestring.base.records import CONTROL_WIRE, OwnInvoice, Payment, Request
 from kitestring.base.text import one_line
@@ -77,12 +77,23 @@ def _no_route(failure: Failed, fee_cap_msat: Msat) -> str:
 
 
 def hold_outcome(request: Request, invoice: OwnInvoice, state: InvoiceState) -> Outcome:
-    """The answer to a request about a hold invoice that has ended (``state``), however it was decided."""
-    return hold_ended(thaw(request.command), invoice, state)
+    """The answer to a request about an invoice that has ended (``state``), however it was decided."""
+    command = thaw(request.command)
+    return canceled(invoice, state) if isinstance(command, CancelInvoice) else hold_ended(command, invoice, state)
+
+
+def canceled(invoice: OwnInvoice, state: InvoiceState) -> Canceled | Refused:
+    """The answer about an ordinary invoice that was to be cancelled, and has ended in this ``state``."""
+    if state is InvoiceState.SETTLED:
+        told = "this invoice was paid before it could be cancelled, and what was paid is credited"
+        return Refused(Reason.CONFLICT, told, {"payment_hash": invoice.payment_hash})
+    if state is InvoiceState.LEFT:
+        return Refused(Reason.UNAVAILABLE, "the node of this invoice cannot be asked yet; try again")
+    return Canceled(invoice.payment_hash, has_expired=state is InvoiceState.EXPIRED)
 
 
 def hold_ended(command: Journaled, invoice: OwnInvoice, state: InvoiceState) -> HoldEnded | Refused:
-    """The same, for a command: done where it is what was asked for, else refused."""
+    """The same about a hold invoice, for a command: done where it is what was asked for, else refused."""
     if state is InvoiceState.SETTLED:
         if not isinstance(command, SettleHold):
             return Refused(Reason.CONFLICT, "this hold invoice was settled, and cannot be cancelled any more")

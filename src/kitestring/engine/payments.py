@@ -56,6 +56,7 @@ DECIDE_LIMIT_S: Final = 30.0
 
 #: What a caller is told while a rate is not known. The owner's sources, and where they are, are no business of apps.
 _UNRATED: Final = "a budget is in a currency whose rate is not known at the moment: try again later"
+_CANCELED: Final = Refused(Reason.EXPIRED_INVOICE, "the payee has cancelled this invoice, and nothing was paid")
 
 #: Stores the owner's decision with the claim of the payment that it allows.
 CommitAnswer = DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid
@@ -275,6 +276,8 @@ class Payments:
         if denied.reason is Reason.INSUFFICIENT_FUNDS:
             fits = fits_within(left or ZERO, asked.command, cost_at)
             return insufficient(grant, now, cost_at(asked.command), fits, left, denied.reserved_msat)
+        if denied.reason is Reason.EXPIRED_INVOICE:
+            return _CANCELED
         if denied.reason is Reason.RATE_LIMITED:
             return full("too many payments of this connection are under way: wait until one has ended", now)
         return Refused(denied.reason, "", {} if left is None else {"remaining_msat": int(left)})

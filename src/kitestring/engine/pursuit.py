@@ -36,7 +36,7 @@ from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again, why_not_inside
 from kitestring.engine.context import Context, pauses
-from kitestring.engine.held_inside import decided, held_inside, is_held_for
+from kitestring.engine.held_inside import CANCELED, decided, held_inside, is_canceled, is_held_for
 from kitestring.engine.late import answer_late
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
@@ -150,6 +150,8 @@ class Pursuit:
             return await self._record(end)
         if isinstance(payment.destination, Keysend):
             return await self._record(Settled(payment.destination.preimage, ZERO))
+        if invoice is not None and is_canceled(invoice):
+            return await self._record(CANCELED)
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
             paid_from_outside = _is_settled(status.state)
@@ -374,13 +376,19 @@ class Pursuit:
                 raise
             return Ended()  # closed by hand, and it has failed: requests that waited were told
         if isinstance(answer, InvoiceNotOpen):
-            gone = "the invoice was settled or cancelled meanwhile"
-            return await self._record(Failed(gone, FailureReason.TAKEN))
+            return await self._record(await self._gone())
         if self._word is Word.GIVEN:
             log.error("payment %s was closed by hand, but the node has paid it: booked", self._name)
         for request in answer.unanswered:
             await self._answers.finish(request, outcome_for(payment, truth, request))
         return Ended()
+
+    async def _gone(self) -> Failed:
+        """The end of a payment inside the service whose invoice has ended, or was to be cancelled, meanwhile."""
+        invoice = await self._context.store.invoice_by_hash(self.payment.node_id, self.payment.payment_hash)
+        if invoice is not None and is_canceled(invoice):
+            return CANCELED
+        return Failed("the invoice was settled or has ended meanwhile", FailureReason.TAKEN)
 
     async def _answer_late(self) -> Phase:
         """Answer requests whose payment ended before they got their answer (a crash between the two)."""

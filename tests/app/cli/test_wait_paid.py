@@ -89,7 +89,7 @@ def test_one_that_nobody_has_paid_has_an_exit_code_of_its_own(monkeypatch: pytes
     Calls(monkeypatch, [], [MADE, MADE, UNPAID]).ends_at = 0
     said = waiting("--json", "--on-paid", "false")
     assert (said.exit_code, json.loads(said.stdout.splitlines()[1])["event"]) == (3, "invoice_expired")
-    assert waiting().stderr.endswith("expired: nobody has paid it\n")
+    assert waiting().stderr.endswith("expired or cancelled: nobody has paid it\n")
 
 
 def test_one_that_was_paid_in_the_last_moment_is_paid(monkeypatch: pytest.MonkeyPatch) -> None:

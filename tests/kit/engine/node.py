@@ -49,6 +49,7 @@ ABILITIES = Capabilities(
     description_hash=True,
     keysend=True,
     hold=True,
+    cancel=True,
     payment_index=True,
     sign_message=True,
 )

@@ -49,5 +49,5 @@ def warn(name: str) -> WarnHold:
 
 
 def claim_inside(name: str, amount: int = 500) -> ClaimPayment:
-    """Bob's payment of alice's hold invoice."""
+    """Bob's payment of an invoice of alice's."""
     return claim(name, payment(name, amount, 0, account_id="bob", grant_id="bobs", internal=True))

@@ -32,10 +32,12 @@ from tests.kit.ledger.holding import DEADLINE, alarm, claim_inside, decide, end,
 from tests.kit.ledger.values import (
     NODE,
     NOW,
+    claim,
     credit,
     execute,
     hash_of,
     invoice,
+    payment,
     preimage_of,
     record_invoice,
     reply,
@@ -169,7 +171,7 @@ async def test_only_what_is_held_can_be_settled_and_only_what_waits_cancelled(st
     await store.apply(record_invoice("ordinary"))
     await store.apply(record_hold("one"))
     assert await store.apply(decide("one", SETTLE, "yes")) == Stale()
-    assert await store.apply(decide("ordinary", CANCEL, "no")) == Stale()
+    assert await store.apply(decide("ordinary", SETTLE, "yes")) == Stale()
     await store.apply(end("one"))
     assert await store.apply(decide("one", CANCEL, "no")) == Stale()
     assert await store.request("no") is None
@@ -333,3 +335,75 @@ async def test_an_alarm_is_looked_for_among_the_newest_alone(store: Store, monke
     for why in ("this", "that", "this"):
         await store.apply(alarm("one", why))
     assert len([kind for kind, *_ in await news(store) if kind == "alarm"]) == 3
+
+
+# ------------------------------------------------------------ ordinary invoices that are taken back
+
+
+async def test_an_ordinary_invoice_is_cancelled_by_a_decision_and_then_by_the_nodes_word(store: Store) -> None:
+    await store.apply(record_invoice("one"))
+    assert await store.apply(end("one")) == Stale()  # nobody has decided so: it expires
+    assert await store.apply(decide("one", CANCEL, "no")) == Claimed()
+    assert [one.invoice_id for one in await store.to_cancel()] == ["inv-one"]
+    assert await store.holds() == []
+    assert (await stored(store)).state is InvoiceState.OPEN
+    assert await places(store) == {"app": 1, "@all": 1}
+    assert await store.apply(end("one", reply("no"))) == Done()
+    assert (await stored(store)).state is InvoiceState.CANCELED
+    assert await news(store) == [("canceled", "inv-one", "")]
+    assert await places(store) == {}
+    assert await store.to_cancel() == []
+    assert await store.waiting("inv-one") == []
+
+
+async def test_lists_of_what_is_to_be_cancelled_go_on_right_behind_one_that_was_seen(store: Store) -> None:
+    for name in ("one", "two", "three", "four"):
+        await store.apply(record_invoice(name))
+    for name in ("three", "one", "four"):
+        await store.apply(decide(name, CANCEL))
+    await store.apply(end("four"))
+    assert [one.invoice_id for one in await store.to_cancel(limit=1)] == ["inv-one"]
+    assert [one.invoice_id for one in await store.to_cancel(after="inv-one")] == ["inv-three"]
+
+
+async def test_after_the_decision_no_payment_of_the_service_begins_and_whoever_pays_outside_is_credited(
+    store: Store,
+) -> None:
+    await store.apply(record_invoice("one"))
+    await store.apply(decide("one", CANCEL, "no"))
+    assert await store.apply(claim_inside("one")) == Stale()
+    outside = claim("one", payment("one", 500, 0, account_id="bob", grant_id="bobs"))
+    assert await store.apply(outside) == Denied(Reason.EXPIRED_INVOICE)
+    assert isinstance(await store.apply(credit("one", 500, b"", reply("no"))), Credited)
+    assert (await stored(store)).state is InvoiceState.SETTLED
+    assert await store.apply(end("one")) == Stale()
+    assert await available(store, "alice") == 100_500
+
+
+async def test_of_a_payment_inside_and_the_decision_the_first_one_wins(store: Store) -> None:
+    for name in ("decided", "paid"):
+        await store.apply(record_invoice(name))
+        assert await store.apply(claim_inside(name)) == Claimed()
+    assert isinstance(await store.apply(settle("paid", 0, reply("ask-paid"))), Recorded)
+    assert await store.apply(decide("paid", CANCEL, "no")) == Stale()
+    assert await store.apply(decide("decided", CANCEL, "no")) == Claimed()
+    assert await store.apply(settle("decided")) == InvoiceNotOpen()
+    refused = RecordPayment("pay-decided", Failed("cancelled", FailureReason.REFUSED), NOW, (reply("ask-decided"),))
+    assert isinstance(await store.apply(refused), Recorded)
+    await store.apply(end("decided", reply("no")))
+    assert (await available(store, "alice"), await available(store, "bob")) == (100_500, 99_500)
+
+
+async def test_what_is_to_be_cancelled_does_not_expire_and_is_left_with_its_node_and_comes_back_with_it(
+    store: Store,
+) -> None:
+    made = await store.apply(record_invoice("one"))
+    assert made == Claimed()
+    await store.apply(decide("one", CANCEL, "no"))
+    expires_at = (await stored(store)).expires_at
+    await store.apply(ExpireInvoices((hash_of("one"),), 0, NODE, NOW))
+    assert (await stored(store)).state is InvoiceState.OPEN
+    await store.apply(LeaveInvoices("another", expires_at + 1))
+    assert ((await stored(store)).state, await store.to_cancel()) == (InvoiceState.LEFT, [])
+    await store.apply(LeaveInvoices(NODE, expires_at + 1))
+    assert [one.invoice_id for one in await store.to_cancel()] == ["inv-one"]

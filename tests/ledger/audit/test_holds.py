@@ -15,7 +15,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "somebody waits for what has ended": (
         "I6",
         "UPDATE requests SET payment_id = 'inv-back' WHERE service = 1 AND request_id = 'deciding'",
-        "waits for the end of the hold invoice of",
+        "waits for the end of the invoice of",
     ),
     "a place that was given back too early": (
         "I4",
@@ -35,7 +35,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "a decision of somebody else": (
         "I14",
         "UPDATE requests SET grant_id = 'bobs' WHERE service = 1 AND request_id = 'deciding'",
-        "of grant bobs decides about a hold invoice of grant app",
+        "of grant bobs decides about an invoice of grant app",
     ),
 }
 
@@ -62,7 +62,9 @@ def test_a_planted_violation_is_found_and_nothing_else(raw: sqlite3.Connection, 
         ("UPDATE invoices SET state = 'accepted' WHERE invoice_id = 'inv-back'", "may only be settled"),
         ("UPDATE invoices SET state = 'accepted' WHERE invoice_id = 'inv-open'", "CHECK"),
         ("UPDATE invoices SET settle_deadline = NULL WHERE invoice_id = 'inv-deciding'", "CHECK"),
-        ("UPDATE invoices SET decision = 'cancel' WHERE invoice_id = 'inv-open'", "CHECK"),
+        ("UPDATE invoices SET decision = 'settle' WHERE invoice_id = 'inv-open'", "CHECK"),
+        ("UPDATE invoices SET state = 'canceled' WHERE invoice_id = 'inv-open'", "CHECK"),
+        ("UPDATE invoices SET decision = 'cancel', internal = 1 WHERE invoice_id = 'inv-open'", "CHECK"),
         ("UPDATE invoices SET decision = 'settle', preimage = '' WHERE invoice_id = 'inv-held inside'", "CHECK"),
     ],
 )

@@ -51,6 +51,8 @@ def command(
 
     With --wait it is shown first, and what became of it is told at its end; with --json that is a second line. That
     nobody has paid is told by the word of the node or the wallet alone; without it the exit code is 7.
+
+    `kitestring invoice cancel` takes one back.
     """
     runs = OnPaid(shell, on_paid)
     if on_paid and not wait:

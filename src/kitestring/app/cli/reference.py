@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from kitestring.app.cli.examples import EXAMPLES, meaning
+from kitestring.app.cli.listed import CommandWithMore
 from kitestring.app.cli.main import cli
 from kitestring.base.errors import Exit
 
@@ -42,7 +43,10 @@ def reference_markdown() -> str:
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
-    yield from (f"## `{context.command_path}`", "", _paragraphs(command.help or ""), "")
+    if isinstance(command, CommandWithMore):
+        yield from _command(command.own, context)
+    else:
+        yield from (f"## `{context.command_path}`", "", _paragraphs(command.help or ""), "")
     if isinstance(command, click.Group):
         for child in _children(command, context):
             yield from (line.replace("## `", "### `", 1) for line in _command(child.command, child))

@@ -29,7 +29,9 @@ _AFTER: Final[Mapping[str, str]] = {
     "completion": "Print what completes commands and names in a shell.",
     "sandbox": "The outside world of a sandbox, and what goes wrong.",
 }
-_OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in table.TABLE if row.words}
+_OWNERS: Final = {row.words.split(" ")[0]: "" for row in table.TABLE if row.words} | {
+    row.words: row.summary for row in table.TABLE if row.words and " " not in row.words
+}
 #: command → what the list in ``--help`` says.
 SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **table.GROUPS, **_AFTER}
 #: Commands in groups that are not in the owner's table: words → what the list of the group says.
@@ -82,7 +84,9 @@ decided about goes back by itself before its deadline.""",
 
 
 def lines_of(group: str) -> dict[str, str]:
-    """The words that may follow those of ``group`` ("" = the program), each with its line; none behind a command."""
+    """The words that may follow those of ``group`` ("" = the program), each with its line; behind most commands there
+    are none.
+    """
     if not group:
         return dict(SUMMARIES)
     found: dict[str, str] = {}
@@ -91,6 +95,11 @@ def lines_of(group: str) -> dict[str, str]:
             word, _, deeper = words.removeprefix(f"{group} ").partition(" ")
             found.setdefault(word, table.SUBGROUPS[f"{group} {word}"] if deeper else line)
     return found
+
+
+def is_group(words: str) -> bool:
+    """Whether these words are a group alone, and no command."""
+    return words in _HELP or words in table.GROUPS or words in table.SUBGROUPS
 
 
 def help_of(group: str) -> str:

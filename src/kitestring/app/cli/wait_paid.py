@@ -30,6 +30,8 @@ POLL_S: Final = 2.0
 #: What may be better at the next look.
 _PASSING: Final = frozenset({Reason.UNAVAILABLE, Reason.RATE_LIMITED, Reason.BUSY, Reason.INTERNAL})
 _SETTLED: Final = "settled"
+#: What may become of an invoice of the service before its time is over.
+_ENDS: Final = frozenset({"payment_received", "invoice_canceled"})
 #: States of an invoice that may still be paid.
 _OPEN: Final = frozenset({"pending", "accepted"})
 
@@ -47,7 +49,7 @@ def at_service(shell: Shell, make: Callable[[], dict[str, Any]]) -> dict[str, An
         if row["state"] == _SETTLED:  # repeated with the same key
             return row
         for told in happening:
-            if told.get("payment_hash") == payment_hash and told["event"] == "payment_received":
+            if told.get("payment_hash") == payment_hash and told["event"] in _ENDS:
                 break
         return _ended(shell, payment_hash, until_s + LAST_S)
     except (KitestringError, KeyboardInterrupt) as stopped:
@@ -145,7 +147,7 @@ def tell_end(shell: Shell, row: dict[str, Any], on_paid: OnPaid) -> int:
     if shell.as_json:
         shell.print_json(told)
     if not is_paid:
-        shell.note("expired: nobody has paid it")
+        shell.note("expired or cancelled: nobody has paid it")
         return Exit.PAYMENT_FAILED
     shell.note(f"paid: {amount(row['amount_msat'])}")
     on_paid.run(told)

@@ -256,8 +256,10 @@ class ActivityReader:
         amount = invoice.received_msat if event.kind is EventKind.RECEIVED else None
         amount = invoice.amount_msat if amount is None else amount
         is_more = event.detail if event.kind is EventKind.RECEIVED else ""
+        is_taken_back = event.kind is EventKind.CANCELED and not invoice.is_hold
         return {
             **({"event": "surplus_received"} if is_more else {}),
+            **({"event": "invoice_canceled"} if is_taken_back else {}),
             "type": "incoming", "state": invoice.state.value, "payment_hash": invoice.payment_hash,
             "amount_msat": None if amount is None or is_more else int(amount), "fee_msat": 0, "service_fee_msat": 0,
             "created_at": invoice.created_at, "settled_at": invoice.settled_at,

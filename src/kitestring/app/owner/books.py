@@ -82,7 +82,13 @@ async def transactions(desk: Reading, params: TransactionsParams, _call: Call) -
 
 async def transaction_show(desk: Reading, params: ShowParams, _call: Call) -> Result:
     """Show all facts of one payment or invoice, by its payment hash or the beginning of it (8 digits or more)."""
-    typed = params.payment_hash.strip().lower()
+    first, *others = await _shown(desk, await desk.store.entries_of(await whole_hash(desk, params.payment_hash)))
+    return {**first, "others": others}
+
+
+async def whole_hash(desk: Reading, typed: str) -> str:
+    """The one payment hash of the books that begins so. Raises KitestringError where there is none, or several."""
+    typed = typed.strip().lower()
     if _HASH.fullmatch(typed) is None:
         raise KitestringError(
             Reason.MALFORMED, f"a payment hash is 64 hexadecimal digits; the first {MIN_HASH_CHARS} are enough"
@@ -95,8 +101,7 @@ async def transaction_show(desk: Reading, params: ShowParams, _call: Call) -> Re
     if len(found) > 1:
         names = ", ".join(found[:MAX_NAMED]) + (" and others" if len(found) > MAX_NAMED else "")
         raise KitestringError(Reason.MALFORMED, f"{typed} is the beginning of several hashes: {names}")
-    first, *others = await _shown(desk, await desk.store.entries_of(found[0]))
-    return {**first, "others": others}
+    return found[0]
 
 
 async def _query(desk: Reading, params: TransactionsParams) -> BookQuery:

@@ -15,7 +15,7 @@ from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
-from kitestring.base.commands import AnyCommand, CancelHold, MakeInvoice, PayInvoice, SettleHold
+from kitestring.base.commands import AnyCommand, CancelHold, CancelInvoice, MakeInvoice, PayInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Offer, Webhook
 from kitestring.base.money import Msat
@@ -147,10 +147,10 @@ class Receiving(Reading, Telling, Protocol):
         """Make an invoice once per ``request_id``; None = not yet after ``wait_s`` seconds."""
         ...
 
-    async def decide_hold(
-        self, request_id: str, grant_id: str, command: SettleHold | CancelHold, wait_s: float
+    async def end_invoice(
+        self, request_id: str, grant_id: str, command: SettleHold | CancelHold | CancelInvoice, wait_s: float
     ) -> Outcome | None:
-        """Decide about a hold invoice once per ``request_id``; None = the node has not said the end after ``wait_s``
+        """Decide about an invoice once per ``request_id``; None = the node has not said the end after ``wait_s``
         seconds. The decision is stored by then."""
         ...
 

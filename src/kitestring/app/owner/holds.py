@@ -124,7 +124,7 @@ async def _decide(desk: Receiving, command: SettleHold | CancelHold, wait_s: int
     name = "hold_settle" if isinstance(command, SettleHold) else "hold_cancel"
     if stored is not None and stored.command and thaw(stored.command) != command:
         raise key_reused(name)
-    outcome = await desk.decide_hold(call.request_id, call.caller.grant_id, command, wait_s)
+    outcome = await desk.end_invoice(call.request_id, call.caller.grant_id, command, wait_s)
     if (claimed := await claimed_by(desk, call)) and thaw(claimed) != command:
         raise key_reused(name)
     if outcome is None:

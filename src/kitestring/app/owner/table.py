@@ -130,6 +130,9 @@ TABLE: Final = (
     CommandRow("pay_preview", "preview"),
     CommandRow("keysend", "keysends", "keysend", "Pay the key of a node, without an invoice."),
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
+    CommandRow(
+        "invoice_cancel", "invoice_cancel", "invoice cancel", "Let nobody pay an open invoice of the service any more."
+    ),
     CommandRow("hold_create", "holds", "hold create", "Make a hold invoice for AMOUNT_SAT."),
     CommandRow("hold_settle", "holds", "hold settle", "Take the payment that is held for HASH."),
     CommandRow(

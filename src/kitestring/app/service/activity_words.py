@@ -23,6 +23,7 @@ _MONEY: Final = {
     "payment_resolved": ("resolved", "-"),
     "hold_invoice_accepted": ("held", "+"),
     "hold_invoice_canceled": ("given back", ""),
+    "invoice_canceled": ("cancelled", ""),
     "refused": ("refused", ""),
 }
 _CHANGES: Final = {"connection_made": "made", "connection_changed": "changed", "connection_ended": "ended"}

@@ -7,14 +7,16 @@ from typing import Any, Final
 import msgspec
 
 from kitestring.base.money import from_stored, to_stored
-from kitestring.base.outcomes import HoldEnded, Invoiced, Outcome, Paid, Refused
+from kitestring.base.outcomes import Canceled, HoldEnded, Invoiced, Outcome, Paid, Refused
 from kitestring.base.ports import Encoded
 from kitestring.base.records import CONTROL_WIRE, REPLY
 
 #: The ``reply_to`` of the owner's commands: there is no peer to publish to.
 CONTROL: Final = CONTROL_WIRE.encode()
 
-_KINDS: Final[dict[str, type]] = {"paid": Paid, "invoiced": Invoiced, "hold": HoldEnded, "refused": Refused}
+_KINDS: Final[dict[str, type]] = {
+    "paid": Paid, "invoiced": Invoiced, "hold": HoldEnded, "canceled": Canceled, "refused": Refused
+}  # fmt: skip
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 

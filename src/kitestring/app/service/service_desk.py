@@ -25,6 +25,7 @@ from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import (
     AnyCommand,
     CancelHold,
+    CancelInvoice,
     GetBalance,
     Journaled,
     MakeInvoice,
@@ -145,8 +146,8 @@ class ServiceDesk:
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
         return await self._perform(request_id, grant_id, command, wait_s)
 
-    async def decide_hold(
-        self, request_id: str, grant_id: str, command: SettleHold | CancelHold, wait_s: float
+    async def end_invoice(
+        self, request_id: str, grant_id: str, command: SettleHold | CancelHold | CancelInvoice, wait_s: float
     ) -> Outcome | None:
         return await self._perform(request_id, grant_id, command, wait_s)
 

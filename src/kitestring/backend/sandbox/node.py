@@ -75,6 +75,7 @@ _CAPABILITIES: Final = Capabilities(
     description_hash=True,
     keysend=True,
     hold=True,
+    cancel=True,
     payment_index=True,
     sign_message=True,
 )

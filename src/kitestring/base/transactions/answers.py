@@ -92,7 +92,7 @@ class AlreadyDecided(msgspec.Struct, frozen=True, gc=False):
 
 
 class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
-    """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
+    """Our own invoice was settled or cancelled meanwhile, or is to be; the internal payment did not happen."""
 
 
 class Credited(msgspec.Struct, frozen=True):

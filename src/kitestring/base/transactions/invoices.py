@@ -23,7 +23,7 @@ from kitestring.base.transactions.answers import (
     Tx,
 )
 
-#: Requests that may wait for the end of one hold invoice: its maker asks once, and again while the node is away.
+#: Requests that may wait for the end of one invoice: its maker asks once, and again while the node is away.
 MAX_DECIDING: Final = 20
 
 
@@ -42,7 +42,8 @@ class HoldPayment(Tx[Done | Stale], frozen=True):
 
 class DecideHold(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
     """Decide about a hold invoice that waits, for good: before the node is told, so that it is carried on after a
-    crash.
+    crash. An ordinary invoice that is open can be decided to be cancelled, and not to be settled: from then on no
+    payment of this service begins or ends with it.
 
     ``request`` asks for it, and is claimed: it waits under the id of the invoice until that has ended. None where the
     service itself decides; then ``why`` is told as an alarm. ``preimage`` (64 hex digits) is needed to settle. Stale
@@ -79,7 +80,8 @@ class AlarmHold(Tx[Done], frozen=True):
 
 
 class EndHold(Tx[Done | Stale], frozen=True):
-    """The node has refused every payment of a hold invoice for good, or has given back what it held (→ canceled).
+    """The node has refused every payment of an invoice for good (of an ordinary one because it was told to), or has
+    given back what it held (→ canceled).
     ``messages`` are the replies to those who wait for its end. ``why`` is told as an alarm, "" for none. Stale where it
     has ended already, or a payment of this service is held for it."""
 

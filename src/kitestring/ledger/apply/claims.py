@@ -29,7 +29,7 @@ _NUMBER_WAITING: Final = "SELECT count(*) FROM requests WHERE service = ? AND pa
 #: Everything that a claim asks for, in one look-up.
 _LOOK: Final = """
 SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before,
-  iif(i.bolt11 = ? AND i.bolt11 <> '', i.state, ''), {},
+  iif(i.bolt11 = ? AND i.bolt11 <> '', iif(i.state = 'open' AND i.decision = 'cancel', 'canceled', i.state), ''), {},
   h.payment_id, h.grant_id, h.requestor, h.amount_msat, h.state, h.keysend,
   b.used_msat, b.oldest, b.ends, b.last_at, b.before_msat, b.before_at
 FROM services s
@@ -53,6 +53,9 @@ _INSERT: Final = (
     f" VALUES ({NEXT_ENTRY}, {marks(CLAIMED)}, ?, ?, 0, '', '', ?)"
 )
 _BLOCKED: Final = "SELECT 1 FROM blocks WHERE service = ? AND caller = ?"
+#: The refusal of an invoice of ours that nobody can pay any more, or that is to be cancelled: the node would only say
+#: that it finds no route to itself.
+_ENDED: Final = {InvoiceState.SETTLED: Reason.INVOICE_TAKEN, InvoiceState.CANCELED: Reason.EXPIRED_INVOICE}
 #: Refusals to who may take nothing here, whatever the invoice is.
 _CLOSED: Final = frozenset({Reason.NOT_PERMITTED, Reason.UNKNOWN_TARGET})
 _HAND_OVER: Final = "UPDATE requests SET grant_id = ? WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
@@ -123,8 +126,8 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else our_state == InvoiceState.OPEN:
         return Stale()
-    if our_state == InvoiceState.SETTLED:  # the node would only say that it finds no route to itself
-        return Denied(Reason.INVOICE_TAKEN)
+    if our_state in _ENDED:
+        return Denied(_ENDED[our_state])
     refusal = _without_room(batch, tx)
     if refusal is not None:
         return refusal

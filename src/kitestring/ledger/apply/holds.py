@@ -1,4 +1,5 @@
-"""Hold invoices: a payment is held, somebody decides, and the node ends it.
+"""Hold invoices: a payment is held, somebody decides, and the node ends it. An ordinary invoice that the owner wants to
+have cancelled takes the last two of these steps.
 
 The decision is a column of the invoice, written once. Those who have asked for it wait under the id of the invoice, as
 others wait for a payment.
@@ -103,9 +104,11 @@ def alarm_hold(batch: Batch, tx: AlarmHold) -> Done:
 
 
 def end_hold(batch: Batch, tx: EndHold) -> Done | Stale:
-    """End what the node has ended. One that is held inside the service ends with its payment."""
+    """End what the node has ended. One that is held inside the service ends with its payment, and an ordinary one that
+    nobody has cancelled expires."""
     invoice = _look_up(batch, tx.invoice_id)
-    if invoice.state not in WAITING or invoice.held_by:
+    is_ordinary = not invoice.is_hold and invoice.decision is Decision.NONE
+    if invoice.state not in WAITING or invoice.held_by or is_ordinary:
         return Stale()
     call_canceled(batch, invoice, tx.now)
     batch.store(tx.messages, tx.now)
@@ -115,7 +118,7 @@ def end_hold(batch: Batch, tx: EndHold) -> Done | Stale:
 
 
 def call_canceled(batch: Batch, invoice: OwnInvoice, now: int) -> None:
-    """Call a hold invoice that waits canceled, and give its place back."""
+    """Call an invoice that waits canceled, and give its place back."""
     batch.execute(_CANCEL, (batch.service, invoice.invoice_id))
     batch.counts.count_invoice(invoice.node_id, invoice.holders, -1)
     _tell(batch, invoice, EventKind.CANCELED, now)
@@ -123,9 +126,10 @@ def call_canceled(batch: Batch, invoice: OwnInvoice, now: int) -> None:
 
 
 def _is_free(invoice: OwnInvoice, decision: Decision) -> bool:
-    """Whether it can be decided so. Only what is held can be taken."""
+    """Whether it can be decided so. Only what is held can be taken, and nothing is held for an ordinary invoice."""
     states = {InvoiceState.ACCEPTED} if decision is Decision.SETTLE else WAITING
-    return invoice.is_hold and invoice.state in states and invoice.decision in {Decision.NONE, decision}
+    is_able = invoice.is_hold or decision is Decision.CANCEL
+    return is_able and invoice.state in states and invoice.decision in {Decision.NONE, decision}
 
 
 def _unclaimable(batch: Batch, request: Request, grant_version: int) -> Finished | Running | Stale | Denied | None:

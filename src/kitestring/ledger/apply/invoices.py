@@ -77,7 +77,8 @@ WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND o
 _LEAVE: Final = """
 UPDATE invoices SET state = 'left' WHERE invoice IN (
   SELECT invoice FROM invoices INDEXED BY invoices_unpaid
-  WHERE service = ? AND state = 'open' AND state <> 'settled' AND expires_at < ? AND node_id <> ? AND decision = ''
+  WHERE service = ? AND state = 'open' AND state <> 'settled' AND expires_at < ? AND node_id <> ?
+    AND (decision = '' OR hold_blocks = 0)
   LIMIT ?)
 RETURNING node_id, grant_id, offer_id, payer"""
 _RETURN: Final = """

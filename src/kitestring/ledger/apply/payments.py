@@ -122,7 +122,7 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
 def _may_settle(ours: OwnInvoice, payment: Payment) -> bool:
     if ours.is_hold:
         return _is_held(ours, payment) and ours.decision is Decision.SETTLE
-    return ours.state is InvoiceState.OPEN
+    return ours.state is InvoiceState.OPEN and ours.decision is Decision.NONE
 
 
 def _is_held(ours: OwnInvoice, payment: Payment) -> bool:

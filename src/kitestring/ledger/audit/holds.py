@@ -1,4 +1,4 @@
-"""Checks of hold invoices: whose payment is held, what was decided, and who waits for it."""
+"""Checks of what is decided about invoices: whose payment is held, what was decided, and who waits for the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ waiting_in_vain = listed(
     "SELECT r.request_id, i.payment_hash, i.state FROM requests r"
     " JOIN invoices i ON i.service = r.service AND i.invoice_id = r.payment_id"
     " WHERE r.service = ?1 AND r.finished_at IS NULL AND i.state NOT IN ('open', 'accepted')",
-    "request {0} waits for the end of the hold invoice of {1}, which is {2}",
+    "request {0} waits for the end of the invoice of {1}, which is {2}",
 )
 held_for_nothing = listed(
     "SELECT i.payment_hash, i.held_by, coalesce(p.state, 'missing') FROM invoices i"
@@ -25,7 +25,7 @@ foreign_decisions = listed(
     " JOIN invoices i ON i.service = r.service AND i.invoice_id = r.payment_id"
     " LEFT JOIN grants g ON g.service = r.service AND g.grant_id = r.grant_id"
     " WHERE r.service = ?1 AND r.grant_id <> i.grant_id AND g.wire IS NOT 'owner'",
-    "request {0} of grant {1} decides about a hold invoice of grant {2}",
+    "request {0} of grant {1} decides about an invoice of grant {2}",
 )
 
 

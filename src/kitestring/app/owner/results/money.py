@@ -136,6 +136,14 @@ class ResolvedJson(AnswerJson):
     state: Annotated[Literal["resolved"], says("Its state.")]
 
 
+class InvoiceCanceledJson(AnswerJson):
+    """An invoice that nobody can pay any more."""
+
+    payment_hash: PaymentHash
+    state: Annotated[Literal["canceled", "expired"], says("`expired`: it had expired before, and nobody had paid it.")]
+    amount_msat: Annotated[int | None, says("What it asked for; null: it left that to the payer.")]
+
+
 class HoldMadeJson(TransactionJson):
     """A hold invoice that was made."""
 

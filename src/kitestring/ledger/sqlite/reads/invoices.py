@@ -51,10 +51,19 @@ class InvoiceReads(Statements):
         return [rows.read_invoice(row) for row in found]
 
     async def holds(self, *, after: str = "", limit: int = 0) -> list[OwnInvoice]:
+        return self._from(
+            "INDEXED BY invoices_held", "hold_blocks > 0 AND (state = 'open' OR state = 'accepted')", after, limit
+        )
+
+    async def to_cancel(self, *, after: str = "", limit: int = 0) -> list[OwnInvoice]:
+        which = "decision = 'cancel' AND hold_blocks = 0 AND state = 'open'"
+        return self._from("INDEXED BY invoices_to_cancel", which, after, limit)
+
+    def _from(self, index: str, which: str, after: str, limit: int) -> list[OwnInvoice]:
+        """Read what an index lists, in the order in which it was made."""
         found = self._all(
-            f"SELECT {rows.INVOICE} FROM invoices INDEXED BY invoices_held WHERE service = ? AND hold_blocks > 0"
-            f" AND (state = 'open' OR state = 'accepted') AND invoice > coalesce(({_ROW_OF_INVOICE}), 0)"
-            " ORDER BY invoice LIMIT ?",
+            f"SELECT {rows.INVOICE} FROM invoices {index} WHERE service = ? AND {which}"
+            f" AND invoice > coalesce(({_ROW_OF_INVOICE}), 0) ORDER BY invoice LIMIT ?",
             self._service,
             after,
             limit or -1,

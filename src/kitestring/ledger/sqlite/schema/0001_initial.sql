@@ -565,7 +565,8 @@ CREATE TABLE invoices (
   internal INTEGER NOT NULL CHECK (internal IN (0, 1)),
   -- Tells the payers of an offer apart; a hash of its id and the payer's key.
   payer TEXT NOT NULL,
-  -- Above 0 of hold invoices: so many blocks a payment leaves for the decision, which is stored before the node is told.
+  -- Above 0 of hold invoices: so many blocks a payment leaves for the decision. What is decided is stored before the
+  -- node is told; about an ordinary invoice the owner can decide that it is to be cancelled.
   hold_blocks INTEGER NOT NULL CHECK (hold_blocks >= 0),
   decision TEXT NOT NULL CHECK (decision = '' OR decision = 'settle' OR decision = 'cancel'),
   settle_deadline INTEGER,
@@ -575,13 +576,18 @@ CREATE TABLE invoices (
   UNIQUE (service, invoice_id),
   CHECK (state <> 'settled' OR received_msat IS NOT NULL),
   CHECK (state <> 'accepted' OR received_msat IS NOT NULL AND settle_deadline IS NOT NULL),
-  CHECK (hold_blocks > 0 OR decision = '' AND settle_deadline IS NULL AND held_by = ''),
+  CHECK (hold_blocks > 0 OR decision <> 'settle' AND settle_deadline IS NULL AND held_by = ''),
+  -- An ordinary one is cancelled by a decision alone, and after it is paid by nobody inside the service.
+  CHECK (hold_blocks > 0 OR state <> 'canceled' OR decision = 'cancel'),
+  CHECK (hold_blocks > 0 OR decision = '' OR internal = 0),
   CHECK (decision <> 'settle' OR preimage <> '')
 ) STRICT;
 CREATE UNIQUE INDEX invoices_by_hash ON invoices (service, payment_hash, node_id) WHERE payment_hash <> '';
 CREATE INDEX invoices_unpaid ON invoices (service, state, expires_at) WHERE state <> 'settled';
 CREATE INDEX invoices_held ON invoices (service, invoice)
 WHERE hold_blocks > 0 AND (state = 'open' OR state = 'accepted');
+CREATE INDEX invoices_to_cancel ON invoices (service, invoice)
+WHERE decision = 'cancel' AND hold_blocks = 0 AND state = 'open';
 CREATE INDEX invoices_abandoned ON invoices (service, expires_at) WHERE state = 'expired' AND offer_id <> '';
 -- Of each connection only the newest of these are kept: an app may ask for any number.
 CREATE INDEX invoices_ended_unpaid ON invoices (service, grant_id, expires_at, state)
@@ -599,8 +605,8 @@ CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
 WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
   AND NOT (OLD.state = 'left' AND NEW.state = 'open') AND NOT (OLD.state = 'accepted' AND NEW.state = 'canceled')
 BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
-CREATE TRIGGER holds_are_decided_once BEFORE UPDATE OF decision ON invoices WHEN OLD.decision <> ''
-BEGIN SELECT RAISE(ABORT, 'a hold invoice is decided once'); END;
+CREATE TRIGGER invoices_are_decided_once BEFORE UPDATE OF decision ON invoices WHEN OLD.decision <> ''
+BEGIN SELECT RAISE(ABORT, 'an invoice is decided once'); END;
 
 -- How many invoices wait for a payer, or for a decision about what is held, at a node: of a grant, of an offer ('offer:' + its id), of one payer of it ('payer:'
 -- + its name there), of all offers together ('@offers'), and of everybody ('@all'); none is no row. Kept, never summed.
