@@ -366,9 +366,11 @@ async def check_a_paid_invoice_is_settled_with_amount_time_and_preimage(side: Si
 
 
 async def check_an_open_invoice_can_be_cancelled_and_a_settled_one_cannot(side: Side) -> None:
+    assert side.backend.capabilities.cancel
     first, second = [await side.backend.make_invoice(invoice_order()) for _ in range(2)]
     assert (await side.backend.cancel_invoice(first.payment_hash)).state == "canceled"
     assert (await side.backend.cancel_invoice(first.payment_hash)).state == "canceled"
+    assert (await side.backend.lookup_invoice(first.payment_hash)).state == "canceled"
     await side.receive(second.bolt11)
     assert (await side.backend.cancel_invoice(second.payment_hash)).state == "settled"
 

@@ -165,3 +165,17 @@ def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None
     assert service.ok("offer", "delete", "bobs tea")["deleted"] is True
     assert service.run("sandbox", "pay", offer["noffer"]).exit_code == 2
     assert [row["account"] for row in service.ok("transactions", "--account", "bob")["transactions"]] == ["bob"]
+
+
+def test_one_command_cancels_what_may_still_be_paid_and_closes_the_account(service: Service) -> None:
+    service.ok("account", "create", "gina")
+    made = [service.ok("invoice", str(sats), "--account", "gina") for sats in (7, 8)]
+    service.ok("connect", "ginas app", "--account", "gina")
+    kept = service.run("account", "close", "gina", "--cancel-invoices")  # it would not be closed, so nothing is ended
+    assert (kept.exit_code, service.ok("lookup", made[0]["payment_hash"])["state"]) == (5, "pending")
+    service.ok("revoke", "ginas app")
+    refused, way = service.run("account", "close", "gina"), f"kitestring invoice cancel {made[0]['payment_hash'][:8]}"
+    assert (refused.exit_code, way in refused.stderr) == (5, True)
+    assert service.ok("account", "close", "gina", "--cancel-invoices")["closed_at"] is not None
+    ended = service.ok("transactions", "--account", "gina", "--state", "canceled")["transactions"]
+    assert {row["payment_hash"] for row in ended} == {one["payment_hash"] for one in made}

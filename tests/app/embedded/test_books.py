@@ -48,3 +48,21 @@ async def test_callbacks_are_named_before_the_service_runs(service: Service) -> 
     async with service:
         with pytest.raises(KitestringError, match="name its callbacks before"):
             service.on_paid(print)
+
+
+async def test_an_invoice_is_cancelled_and_then_nobody_pays_it_and_its_account_is_closed(
+    service: Service, world: World
+) -> None:
+    await service.add_account("alice")
+    grant = await service.add_grant("agent", account="alice")
+    async with Wallet.open(str(grant.nwc_uri)) as wallet:
+        invoice = await wallet.invoice(sat(21))
+    await service.revoke("agent")
+    with pytest.raises(KitestringError, match="with --cancel-invoices") as refused:
+        await service.close_account("alice")
+    assert refused.value.details["open_invoices"] == [invoice.payment_hash]
+    for _ in range(2):
+        await service.cancel_invoice(invoice.payment_hash)
+    with pytest.raises(KitestringError):
+        world.pay(invoice.bolt11)
+    assert await service.close_account("alice") == sat(0)

@@ -12,7 +12,6 @@ from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import Office
 from tests.kit.ledger.values import answered, claim, payment, settle
 
-HOW_LONG = "until the node has ended what has expired: `kitestring transactions --unpaid --account alice`"
 KEY = SecretKey(bytes([1]) * 32).public_hex
 
 
@@ -65,7 +64,7 @@ async def test_everything_that_is_open_is_named_with_the_command_that_ends_it(of
     offer = await office.run("offer_create", "k2", label="tea", account="alice", price_msat=1_000)
     pointer = await office.run("debit_pointer_create", "k3", label="till", account="alice")
     link = await office.run("manage_link", "k4", label="market", account="alice")
-    await office.run("invoice", "k5", amount_msat=7_000, account="alice")
+    made = await office.run("invoice", "k5", amount_msat=7_000, account="alice")
     found = await in_the_way(office, "k6", withdraw=True)
     assert sorted(found) == sorted(
         [
@@ -73,7 +72,7 @@ async def test_everything_that_is_open_is_named_with_the_command_that_ends_it(of
             f"the offer 'tea' (`kitestring offer delete {offer['offer_id']}`)",
             f"the debit pointer 'till' (`kitestring debit pointer delete {pointer['pointer_id']}`)",
             f"the link 'market' (`kitestring manage unlink {link['link_id']}`)",
-            f"an invoice that may still be paid (wait {HOW_LONG})",
+            f"an open invoice for 7 sat (`kitestring invoice cancel {made['payment_hash'][:8]}`)",
         ]
     )
     await office.run("revoke", "k7", name="my shop")
@@ -81,8 +80,26 @@ async def test_everything_that_is_open_is_named_with_the_command_that_ends_it(of
     await office.run("debit_pointer_delete", "k9", pointer=pointer["pointer_id"])
     await office.run("manage_unlink", "k10", link=link["link_id"])
     (left,) = await in_the_way(office, "k11", withdraw=True)
-    assert left.startswith("an invoice")
+    assert left.startswith("an open invoice for 7 sat")
     assert (await office.run("account_show", account="alice"))["available_msat"] == 500_000
+
+
+async def test_its_open_invoices_are_named_and_once_they_are_cancelled_it_is_closed(office: Office) -> None:
+    await has(office)
+    made = [await office.run("invoice", f"i{one}", amount_msat=1_000, account="alice") for one in range(2)]
+    hashes = {one["payment_hash"] for one in made}
+    refused = await office.refused("account_close", "k1", account="alice")
+    assert set(refused.details["open_invoices"]) == hashes  # type: ignore[call-overload]  # a list of texts
+    assert refused.message.endswith("; with --cancel-invoices its invoices are cancelled first")
+    office.node.offline = True
+    await office.refused("invoice_cancel", "c", invoice=made[0]["payment_hash"], wait_s=0)
+    assert "an invoice for 1 sat that is to be cancelled (wait until the node has said so)" in await in_the_way(
+        office, "k2"
+    )
+    office.node.offline = False
+    for number, payment_hash in enumerate(hashes):
+        await office.run("invoice_cancel", f"c{number}", invoice=payment_hash)
+    assert (await office.run("account_close", "k1", account="alice"))["closed_at"] is not None
 
 
 async def test_payments_under_way_and_an_overdraft_are_in_the_way(office: Office) -> None:

@@ -58,6 +58,7 @@ class BlockingService(Twin):
 
     balance = Blocks(Service.balance)
     transactions = Blocks(Service.transactions)
+    cancel_invoice = Blocks(Service.cancel_invoice)
     events = Gives(Service.events, Stream[ServiceEvent])
 
     pointer = add_pointer = Blocks(Service.add_pointer)

@@ -10,6 +10,7 @@ import click
 from kitestring.app.cli.columns import Column, fitted
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, facts, msat, short_key, when
+from kitestring.base.errors import KitestringError, Reason
 
 command: Final = click.Group("account")
 
@@ -109,16 +110,48 @@ def rename(shell: Shell, old: str, new: str, key: str) -> None:
 @command.command("close")
 @click.argument("name")
 @click.option("--withdraw", is_flag=True, help="Give what is left back to the node's owner first.")
+@click.option("--cancel-invoices", is_flag=True, help="Cancel its open invoices first, and wait for the node's word.")
 @key_option
 @common
-def close(shell: Shell, name: str, withdraw: bool, key: str) -> None:
+def close(shell: Shell, name: str, withdraw: bool, cancel_invoices: bool, key: str) -> None:
     """Close the account NAME forever. What was paid from it and to it can still be read.
 
     It has to be empty, with no connection, offer, pointer or invoice left; what is in the way is named.
     """
-    result = shell.call("account_close", {"account": name, "withdraw": withdraw}, key)
+    params = {"account": name, "withdraw": withdraw}
+    close_it = _close_without_invoices if cancel_invoices else _close
+    result = close_it(shell, params, key)
     gave = f"; {amount(result['withdrawn_msat'])} went back to the owner" if result["withdrawn_msat"] else ""
     shell.show(result, f"{name} is closed{gave}")
+
+
+def _close(shell: Shell, params: dict[str, Any], key: str) -> dict[str, Any]:
+    return dict(shell.call("account_close", params, key))
+
+
+def _close_without_invoices(shell: Shell, params: dict[str, Any], key: str) -> dict[str, Any]:
+    """Cancel the open invoices where nothing else is in the way, and close the account. Whoever was faster has paid:
+    what is in the way then is told. Raises KitestringError; repeated, it goes on from there."""
+    import secrets
+
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
+    while True:
+        try:
+            return _close(shell, params, key)
+        except KitestringError as refused:
+            details: dict[str, Any] = refused.details
+            invoices = details.get("open_invoices") or []
+            if not invoices or len(details["in_the_way"]) > len(invoices):  # more is in the way than these
+                raise
+        for number, payment_hash in enumerate(invoices, 1):
+            shell.note_waiting(f"cancelling invoice {number} of {len(invoices)} …")
+            try:
+                shell.call("invoice_cancel", {"invoice": payment_hash}, secrets.token_hex(16), wait_s=DEFAULT_WAIT_S)
+            except KitestringError as failed:
+                if failed.reason is not Reason.CONFLICT:
+                    raise
+                shell.note(f"{payment_hash}: {failed.message}")
 
 
 #: A negative amount is an argument, and not an unknown option.

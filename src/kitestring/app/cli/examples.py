@@ -65,7 +65,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "account list": ("kitestring account list",),
     "account show": ("kitestring account show alice",),
     "account rename": ("kitestring account rename alice alice-phone",),
-    "account close": ("kitestring account close alice --withdraw",),
+    "account close": ("kitestring account close alice --withdraw", "kitestring account close alice --cancel-invoices"),
     "account fund": ("kitestring account fund alice 5000",),
     "account withdraw": ("kitestring account withdraw alice 2000", "kitestring account withdraw alice --all"),
     "account transfer": ("kitestring account transfer alice bob 500",),

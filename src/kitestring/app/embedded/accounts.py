@@ -63,7 +63,8 @@ class Accounting(Host):
     async def close_account(self, account: str | AccountInfo, *, withdraw: bool = False) -> Msat:
         """Close a sub-account for ever, and return what went back to the owner: with ``withdraw`` all that it had. Its
         history stays; closing twice is as once. Raises KitestringError: NOT_PERMITTED while anything of it is open (the
-        detail ``in_the_way`` says what), UNKNOWN_TARGET when there is no such account."""
+        detail ``in_the_way`` says what, ``open_invoices`` has the payment hashes of those that ``cancel_invoice``
+        ends), UNKNOWN_TARGET when there is no such account."""
         params = {"account": _name(account), "withdraw": withdraw}
         return Msat((await self._ask("account_close", params))["withdrawn_msat"])
 

@@ -60,6 +60,16 @@ class Bookkeeping(Host):
 
         return await self._at_office(listed)
 
+    async def cancel_invoice(self, invoice: str, *, key: str = "") -> None:
+        """Let nobody pay an open invoice any more, before it expires: the invoice itself, or its payment hash (the
+        first 8 digits are enough). Returns when the node has said so, also where it had expired.
+
+        A program that may be killed and ask again names a ``key`` (1 to 128 visible ASCII characters without spaces).
+        Raises KitestringError: CONFLICT where it was paid first, which is credited, and for a hold invoice;
+        PAYMENT_IN_FLIGHT while the node cannot be told, and is as soon as it can; UNSUPPORTED where it cannot cancel
+        any; UNKNOWN_TARGET when there is no such invoice; UNAVAILABLE while the service does not run."""
+        await self._ask("invoice_cancel", {"invoice": invoice}, key)
+
     # ------------------------------------------------------------ news
 
     def events(self, *, since: int | None = None, kinds: Iterable[str] = ()) -> ServiceEvents:

@@ -9,6 +9,7 @@ import msgspec
 
 from kitestring.app.owner.account_moves import movable
 from kitestring.app.owner.accounts import called, find_account, show_account
+from kitestring.app.owner.books import MIN_HASH_CHARS
 from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Managing, Reading
@@ -18,6 +19,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.commands import DEBITS_WIRE, MANAGE_WIRE, OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
+from kitestring.base.invoices import Decision
 from kitestring.base.money import ZERO
 from kitestring.base.records import OwnInvoice
 from kitestring.base.store import OffersOf
@@ -41,11 +43,10 @@ async def account_close(desk: Managing, params: CloseParams, call: Call) -> Chan
         raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and is never closed")
     if account.closed_at is not None:
         return {**show_account(account), "withdrawn_msat": 0}
-    found = await _in_the_way(desk, account, withdraw=params.withdraw)
+    invoices = await desk.store.account_invoices(account.account_id, MAX_IN_THE_WAY)
+    found = await _in_the_way(desk, account, invoices, withdraw=params.withdraw)
     if found:
-        more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-        sentence = f"{called(account)} cannot be closed yet: {'; '.join(found[:MAX_NAMED])}{more}"
-        raise KitestringError(Reason.NOT_PERMITTED, sentence, in_the_way=found)
+        raise _open(account, found, [one.payment_hash for one in invoices if not one.is_hold])
     amount = movable(account, None) if account.available_msat else ZERO
     writes: list[Write] = [CloseAccount(account.account_id, now)]
     if amount:
@@ -54,18 +55,26 @@ async def account_close(desk: Managing, params: CloseParams, call: Call) -> Chan
     return Change(tuple(writes), {**_ended(account, now), "withdrawn_msat": int(amount)})
 
 
+def _open(account: Account, found: list[str], cancellable: list[str]) -> KitestringError:
+    """The error that names what is in the way; ``cancellable`` are the payment hashes of the invoices among it."""
+    more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    hint = "; with --cancel-invoices its invoices are cancelled first" if cancellable else ""
+    sentence = f"{called(account)} cannot be closed yet: {'; '.join(found[:MAX_NAMED])}{more}{hint}"
+    return KitestringError(Reason.NOT_PERMITTED, sentence, in_the_way=found, open_invoices=cancellable)
+
+
 def _ended(account: Account, now: int) -> Result:
     return {**show_account(account), "available_msat": 0, "closed_at": now}
 
 
-async def _in_the_way(desk: Reading, account: Account, *, withdraw: bool) -> list[str]:
+async def _in_the_way(desk: Reading, account: Account, invoices: list[OwnInvoice], *, withdraw: bool) -> list[str]:
     """Everything of the account that is open, with the command that ends it."""
     offers = await desk.store.offers_of(OffersOf(account_id=account.account_id), limit=MAX_IN_THE_WAY)
     return [
         *_money(account, withdraw=withdraw),
         *_grants(await desk.store.account_grants(account.account_id)),
         *(f"the offer {offer.label!r} (`kitestring offer delete {offer.offer_id}`)" for offer in offers),
-        *_invoices(account, await desk.store.account_invoices(account.account_id, MAX_IN_THE_WAY)),
+        *map(_invoice, invoices),
     ]
 
 
@@ -104,16 +113,13 @@ def _grant(grant: Grant) -> str:
             return f"the connection {grant.name!r} (`kitestring revoke {name}`)"
 
 
-def _invoices(account: Account, invoices: list[OwnInvoice]) -> list[str]:
-    holds = [one for one in invoices if one.is_hold]
-    found = [f"a hold invoice (`kitestring hold cancel {one.payment_hash}`)" for one in holds]
-    if plain := len(invoices) - len(holds):
-        what = "an invoice" if plain == 1 else f"{plain} invoices"
-        found.append(
-            f"{what} that may still be paid (wait until the node has ended what has expired:"
-            f" `kitestring transactions --unpaid --account {called(account)}`)"
-        )
-    return found
+def _invoice(invoice: OwnInvoice) -> str:
+    if invoice.is_hold:
+        return f"a hold invoice (`kitestring hold cancel {invoice.payment_hash}`)"
+    amount = "" if invoice.amount_msat is None else f" for {invoice.amount_msat}"
+    if invoice.decision is Decision.CANCEL:
+        return f"an invoice{amount} that is to be cancelled (wait until the node has said so)"
+    return f"an open invoice{amount} (`kitestring invoice cancel {invoice.payment_hash[:MIN_HASH_CHARS]}`)"
 
 
 COMMANDS: Final[Commands] = (Manage("account_close", CloseParams, account_close, results.AccountClosedJson),)
