@@ -13,6 +13,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Received, Refused
+from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.transactions.requests import ForgetRefusals
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Incoming
@@ -161,7 +162,7 @@ async def test_a_refusal_keeps_id_and_reply_until_its_time_and_what_was_asked_on
         answers, now, refused = Answers(rig.context), rig.clock.now(), Refused(Reason.RATE_LIMITED)
         asked = Incoming("r1", "nwc", "app", GET_PAID, NWC, now, None, now + 360)
         await answers.refuse(asked, refused)
-        await answers.refuse(replace(asked, request_id="r2", refused_until=None), refused)
+        await answers.refuse(replace(asked, request_id="r2", wire=CONTROL_WIRE, refused_until=None), refused)
         await rig.delivery.flush()
         assert (rig.told("r1"), rig.told("r2")) == ([refused], [refused])
         kept = [await rig.store.request(name) for name in ("r1", "r2")]

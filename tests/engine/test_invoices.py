@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.commands import AskOffer, MakeInvoice, thaw
+from kitestring.base.commands import AskOffer, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.invoices import InvoiceState
@@ -234,11 +234,7 @@ async def test_of_what_a_payer_tells_only_what_the_offer_asks_for_is_stored(life
         await rig.write(SaveOffer(Offer(offer_id="mug", label="Mug", price_msat=Msat(5_000), payer_data=("email",))))
         told = {"email": "b@example.org", "name": "Bob"}
         _, payment_hash = await rig.invoice("o1", "", None, offer_id="mug", payer_data=told)
-        request = await rig.store.request("o1")
-        kept = MakeInvoice(
-            amount_msat=Msat(5_000), description="Mug", offer_id="mug", payer_data={"email": "b@example.org"}
-        )
-        assert thaw(request.command) == kept
+        assert (await rig.store.request("o1")).command == b""
         invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
         assert invoice.payer_data == '{"email":"b@example.org"}'
 

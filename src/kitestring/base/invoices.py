@@ -23,7 +23,7 @@ from typing import Final
 EVERYBODY: Final = "@all"
 STRANGERS: Final = "@offers"
 #: Invoices of one connection that have ended unpaid: so many of the newest are kept, and any for so many seconds after
-#: its expiry. An app may ask for more than a hundred thousand a day, each some 16 kB with its request and its answer.
+#: its expiry. An app may ask for more than a hundred thousand a day, each some 11 kB with its request and its answer.
 MAX_UNPAID: Final = 5_000
 KEEP_UNPAID_S: Final = 3_600
 #: What the names of an offer, and of a payer of one, begin with.

@@ -4,6 +4,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
+from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.store import Store
 from kitestring.base.transactions.answers import Claimed, Denied, Done, Finished, More, Running
 from kitestring.base.transactions.invoices import ExpireInvoices, LeaveInvoices
@@ -29,7 +30,7 @@ from tests.kit.ledger.values import (
 async def test_an_answer_finishes_a_request_once_and_the_first_one_stays(store: Store) -> None:
     refusal = Answer(request("r"), (reply("r", "no"),), NOW)
     assert await store.apply(refusal) == Done()
-    assert await store.request("r") == request("r")
+    assert await store.request("r") == request("r", command=b"")
     second = replace(refusal, messages=(reply("r", "yes"),))
     assert await store.apply(second) == Finished((reply("r", "no"),))
     with pytest.raises(KitestringError, match="needs a reply"):
@@ -47,6 +48,23 @@ async def test_a_claimed_request_is_answered_only_by_who_names_the_payment_it_wa
     assert await store.apply(Answer(waiting, (answered("a"),), NOW)) == Done()
     assert await store.messages("ask-a") == (answered("a"),)
     await store.apply(fail("a"))
+
+
+@pytest.mark.parametrize(("wire", "kept"), [("nwc", b""), ("offers", b""), (CONTROL_WIRE, b"what was asked")])
+async def test_of_a_finished_request_what_it_asked_for_is_kept_of_the_owners_alone(
+    store: Store, wire: str, kept: bytes
+) -> None:
+    """A payment asks with 12 kB, a hundred thousand times a day; the owner's, told again, have to ask for the same."""
+    asked = claim("a", asked=replace(request("ask-a"), wire=wire, command=b"what was asked"))
+    await store.apply(asked)
+    (waiting,) = await store.waiting("pay-a")
+    assert waiting.command == b"what was asked"
+    await store.apply(settle("a", 10, answered("a")))
+    at_once = replace(request("r"), wire=wire, command=b"what was asked")
+    await store.apply(Answer(at_once, (reply("r"),), NOW))
+    for name in ("ask-a", "r"):
+        assert (found := await store.request(name))
+        assert found.command == kept
 
 
 async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:

@@ -57,7 +57,11 @@ _FORGET: Final = (
     "DELETE FROM requests WHERE request = ?1",
 )
 _PUT: Final = f"INSERT INTO outbox (message, service, request, {MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_FINISH: Final = "UPDATE requests SET finished_at = ?, reply = ? WHERE request = ? AND finished_at IS NULL"
+#: What was asked is kept of the owner's commands alone, whose keys have no age: told again, each must ask for the same.
+_FINISH: Final = (
+    f"UPDATE requests SET finished_at = ?, reply = ?, command = iif(wire = '{CONTROL_WIRE}', command, x'')"
+    " WHERE request = ? AND finished_at IS NULL"
+)
 _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> 'reply'"
 #: The answers of a request: its reply by number, the others by an index that no reply is in.
 _REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
@@ -178,13 +182,14 @@ class Batch:
 
     def insert_request(self, r: Request, payment_id: str) -> int:
         """Claim a request and tell its number."""
-        return self.insert(_INSERT_REQUEST, (*self._values(r), payment_id))
+        return self.insert(_INSERT_REQUEST, (*self._values(r, r.command), payment_id))
 
     def insert_answered(self, r: Request, messages: tuple[Message, ...], now: int, invoice: int | None = None) -> None:
         """Claim a request with its answer, of which ``messages[0]`` is the reply. ``invoice`` is the number of
         the one it asked for."""
         reply = message_id(self.service, self.sums.last_message + 1)
-        number = self.insert(_INSERT_ANSWERED, (*self._values(r), r.payment_id, invoice, now, reply))
+        asked = r.command if r.wire == CONTROL_WIRE else b""
+        number = self.insert(_INSERT_ANSWERED, (*self._values(r, asked), r.payment_id, invoice, now, reply))
         for message in messages:
             self._put(message, number)
 
@@ -221,8 +226,8 @@ class Batch:
         grants = self.execute(_OF_CALLER, (self.service, wire, caller)).fetchall()
         return max((self.counts.refused_before(grant_id, None) for (grant_id,) in grants), default=0)
 
-    def _values(self, r: Request) -> tuple[object, ...]:
-        return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)
+    def _values(self, r: Request, command: bytes) -> tuple[object, ...]:
+        return (self.service, r.request_id, r.wire, r.grant_id, command, r.reply_to, r.sent_at, r.received_at)
 
     def store(self, messages: Iterable[Message], now: int, number: int | None = None) -> None:
         """Put messages into the outbox; a reply finishes its request. What a request was told before stays: it gets

@@ -1,6 +1,6 @@
 """Invoices of connections that have ended unpaid: the newest are kept, so that no app fills the disk with them.
 
-Each has its row, its request and its answer, some 16 kB together, and an app may have two hundred open at once, for a
+Each has its row, its request and its answer, some 11 kB together, and an app may have two hundred open at once, for a
 minute each. The owner's own stay: their requests are kept for ever.
 """
 

@@ -161,7 +161,8 @@ CREATE INDEX offers_by_account ON offers (service, account_id, created_at) WHERE
 
 -- ------------------------------------------------------------ requests
 
--- `reply` is the message that finished it, `invoice` the invoice that it asked for. One with `until` was refused, or
+-- `reply` is the message that finished it, `invoice` the invoice that it asked for. A finished one keeps nothing of what
+-- it asked for (`command`), but for the owner's own. One with `until` was refused, or
 -- answered, and never claimed: it keeps its id, and its reply if there was room for it, until that time. So does a bundle of which nothing
 -- was claimed.
 CREATE TABLE requests (
