@@ -19,7 +19,7 @@ from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions.answers import DecisionStored, Denied, Tx
 from kitestring.base.transactions.approvals import AskOwner, AwaitApproval, Decide
 from kitestring.base.transactions.owner import Execute, SaveBlock, SaveGrant, SaveSession, Write
-from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment, RecordPayment
+from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment, EndBundle, RecordPayment
 from kitestring.base.transactions.requests import Answer
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
@@ -207,6 +207,8 @@ class Asking(Editing):
                 return self.model.decide(tx)
             case ClaimBundle():
                 return self.model.claim_bundle(tx)
+            case EndBundle():
+                return self.model.end_bundle(tx)
             case Answer():
                 return self.model.finish(tx)
             case Execute():

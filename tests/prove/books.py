@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kitestring.base.approvals import Approval
 from kitestring.base.grants import Grant, Offer
 from kitestring.base.records import BUNDLE, REPLY, Message, Request
-from kitestring.base.transactions.payments import ClaimBundle
+from kitestring.base.transactions.payments import ClaimBundle, EndBundle
 from kitestring.base.transactions.requests import Answer, Prune
 from tests.prove.rows import OPEN, REFUSED, Asked, Key, Made, Paid, Window, Words
 
@@ -128,6 +128,12 @@ class Books:
             return known
         self._wait(tx.request, BUNDLE)
         return "Claimed"
+
+    def end_bundle(self, tx: EndBundle) -> str:
+        asked = self.requests.get(tx.request_id)
+        if asked is not None and asked.waits == BUNDLE and asked.answered_at is None:
+            asked.answered_at = tx.now
+        return "Done"
 
     def bundles(self) -> list[str]:
         """Those that are not carried out."""

@@ -12,7 +12,7 @@ from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import Msat
 from kitestring.base.records import BUNDLE, Request
 from kitestring.base.shares import Share
-from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment
+from kitestring.base.transactions.payments import ClaimBundle, ClaimPayment, EndBundle
 from kitestring.base.transactions.requests import Answer
 from kitestring.engine.answers import part_id
 from tests.kit.changed import replace
@@ -127,8 +127,9 @@ class Bundling(Managing):
             return
         for number in range(len(bundle.parts)):
             assert part_id(request.request_id, number) in self.model.requests, "a part was never decided"
-        silence = reply(request.request_id, "", event=b"", signed_at=self.now)
-        assert self.play(Answer(request, (silence,), self.now)) == ["Done"]
+        parts = tuple(part_id(request.request_id, number) for number in range(len(bundle.parts)))
+        until = data.draw(st.sampled_from([None, self.now + 600]))  # each part has a row that lasts: so does this one
+        assert self.play(EndBundle(request.request_id, parts, until, self.now, 1_000)) == ["Done"]
         self.reach("bundle carried out")
 
     def _begin_part(self, data: st.DataObject, request: Request, number: int, wanted: PayInvoice) -> None:

@@ -17,16 +17,17 @@ from kitestring.base.approvals import DebitSession, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import DEBITS_WIRE, MIN_HOLD_BLOCKS
 from kitestring.base.enrolments import enrolled_key, is_enrolled
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat, sat
-from kitestring.base.node import InvoiceOrder
+from kitestring.base.money import ZERO, Msat, sat
+from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeUnreachableError
 from kitestring.base.payments import State
 from kitestring.base.transactions.owner import SaveOffer, SaveSession
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
+from kitestring.engine.incoming import TRY_AGAIN_S
 from kitestring.engine.limits import Limits
 from kitestring.nostr import kinds
 from kitestring.nostr.event import encode_event, sign_event
@@ -435,6 +436,72 @@ async def _receives_unasked(stage: Stage) -> None:
     await stage.until(lambda: "received" in " ".join(stage.house.noted), "what came unasked was never booked")
 
 
+async def _is_paid_late(stage: Stage) -> None:
+    """The ledger refuses the credit time after time, so that it is left out with an alarm, until the next look."""
+    text, node, service = await _sells(stage), stage.node, stage.service
+    if "in" not in stage.made:
+        full = KitestringError(Reason.INTERNAL, "the disk is full")
+        service.store.broken["Credit"] = [full] * (len(TRY_AGAIN_S) + 1)
+    stage.paid_in("in", text)
+
+    async def credited() -> bool:
+        return await service.available("shop") >= AMOUNT
+
+    async def credited_or_told() -> bool:
+        return await credited() or bool(await service.store.alarms(0, 100))
+
+    await stage.until(credited_or_told, "what came in was neither credited nor told")
+    node.break_streams()
+    await stage.until(credited, "what was left out was never credited")
+
+
+async def _receives_nothing(stage: Stage) -> None:
+    """The node says that an invoice is settled with 0 msat: that is no money, and the owner is told."""
+    text = await _sells(stage)
+    payment_hash = bolt11.decode(text, recover=False).payment_hash
+    await stage.once("nothing", partial(_settles_with_nothing, stage, payment_hash))
+
+    async def is_told() -> bool:
+        alarms = await stage.service.store.alarms(0, 100)
+        return any("0 msat" in alarm.detail and payment_hash in alarm.detail for alarm in alarms)
+
+    await stage.until(is_told, "nobody was told of what cannot be booked")
+
+
+async def _settles_with_nothing(stage: Stage, payment_hash: str) -> bool:
+    return bool(stage.node.received_all(payment_hash, 0))
+
+
+# ---------------------------------------------------------------- spending that stops, and another node
+
+
+async def _is_stopped(stage: Stage) -> None:
+    """The node holds less than the accounts are owed, for a while; what is asked for meanwhile is refused."""
+    node, service = stage.node, stage.service
+    if "there" not in stage.made:
+        stage.made["there"], node._opening = node._opening, ZERO
+
+    async def stops() -> bool:
+        return "pay" in stage.asked or bool(await service.stopped())
+
+    await stage.until(stops, "spending never stopped")
+    stage.pay("pay", stage.bill("bill"))
+    await stage.told("pay")
+    node._opening = stage.made["there"]
+
+    async def goes_on() -> bool:
+        return not await service.stopped()
+
+    await stage.until(goes_on, "spending never went on")
+    stage.pay("again", stage.bill("bill"))
+    await stage.told("again")
+
+
+async def _has_another_node(stage: Stage) -> None:
+    """The next life finds it at the same address."""
+    stage.node.exchange()
+
+
 # ---------------------------------------------------------------- debits
 
 K1: Final = "c4" * 32
@@ -490,6 +557,20 @@ async def _asks_for_a_payment(stage: Stage) -> None:
 async def _asks_once(stage: Stage) -> None:
     stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)), GUEST)
     await _decided(stage, "debit", Ruling.AS_ASKED)
+
+
+async def _asks_twice(stage: Stage) -> None:
+    """The same in two requests, while the owner is asked."""
+    text = stage.bill("bill", Script(settles_after_s=1))
+    stage.debit("debit", text, GUEST)
+    stage.debit("join", text, GUEST)
+
+    async def both_wait() -> bool:
+        return bool(stage.answers("debit")) or len(await stage.service.store.running_requests()) > 1
+
+    await stage.until(both_wait, "two requests never waited for one question")
+    await _decided(stage, "debit", Ruling.AS_ASKED)
+    await stage.told("join")
 
 
 async def _asks_in_vain(stage: Stage) -> None:
@@ -703,6 +784,33 @@ async def _has_quick_blocks_and_is_a_wallet(stage: Stage) -> None:
     await _is_a_wallet(stage)
 
 
+async def _holds_and_settles_late(stage: Stage) -> None:
+    """The node takes no word until the owner is told to see to it."""
+    settles = stage.node.settle_invoice
+
+    async def late(preimage: str) -> InvoiceStatus:
+        if not await _was_told_of_the_hold(stage):
+            raise NodeUnreachableError("it is too busy")
+        answer: InvoiceStatus = await settles(preimage)
+        return answer
+
+    if "late" not in stage.made:
+        stage.made["late"] = True
+        stage.node.replace("settle_invoice", late)
+    text, preimage = await _has_hold(stage)
+    stage.paid_in("in", text)
+    await _decides(stage, text, preimage)
+
+
+async def _was_told_of_the_hold(stage: Stage) -> bool:
+    return any("could not be told to settle" in one.detail for one in await stage.service.store.alarms(0, 100))
+
+
+async def _holds_nothing_and_has_told(stage: Stage) -> None:
+    await _holds_nothing(stage)
+    assert await _was_told_of_the_hold(stage)
+
+
 async def _holds_inside(stage: Stage) -> None:
     text, preimage = await _has_hold(stage)
     stage.pay("pay", text)
@@ -853,6 +961,7 @@ FLOWS: Final = (
     Flow("pay out, amountless", _pays_what_it_likes, {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),
+    Flow("receive, at a wallet", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}, (), _is_a_wallet),
     Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),
     Flow("offer moves", _moves_while_it_sells, {"shop": AMOUNT}, {"offer": "ok", "old": "GFY 3", "new": "GFY 1"}),
     Flow("receive a zap", _is_zapped, {"shop": AMOUNT}, {"zap": "ok"}, (), _takes_zaps, _has_one_receipt),
@@ -882,6 +991,13 @@ FLOWS: Final = (
     Flow("transfer, back", _transfers_back, {"purse": -AMOUNT}),
     Flow("transfer, between accounts", _transfers_between, {"purse": -AMOUNT, "shop": AMOUNT}),
     Flow("transfer, back while it pays", _pays_and_withdraws, {"purse": COST - AMOUNT}, {"pay": "ok"}, ("bill",)),
+    Flow("receive, credited late", _is_paid_late, {"shop": AMOUNT}, {"sell": "ok"}),
+    Flow("receive nothing", _receives_nothing, {}, {"sell": "ok"}),
+    Flow("spending stops", _is_stopped, {"purse": COST}, {"pay": "INTERNAL", "again": "ok"}, ("bill",)),
+    Flow(
+        "pay out, at another node", _pays(Script(settles_after_s=1)), {"purse": COST}, {"pay": "ok"}, ("bill",),
+        _has_another_node,
+    ),
     Flow("expiry", _expires, {}, {"sell": "ok"}),
     Flow(
         "taken back", _takes_back, {}, {"sell": "ok", "pay": "PAYMENT_FAILED"}, check=_none_is_open,
@@ -893,6 +1009,7 @@ FLOWS: Final = (
     Flow("debit, joined", _debits_twice, {"purse": COST}, {"debit": "ok", "join": "ok"}, ("bill",), _has_till),
     Flow("debit, asked", _asks_for_a_payment, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
     Flow("debit, asked for once", _asks_once, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
+    Flow("debit, asked twice", _asks_twice, {"purse": COST}, {"debit": "ok", "join": "ok"}, ("bill",), _has_till),
     Flow("debit, denied", _asks_in_vain, {}, {"debit": "GFY 1", "again": "GFY 1"}, (), _has_till),
     Flow("debit, undecided", _asks_nobody, {}, {"debit": "GFY 2"}, (), _has_till),
     Flow("budget", _asks_for_a_budget, {"purse": COST}, {"budget": "ok", "debit": "ok"}, ("bill",), _has_till),
@@ -906,6 +1023,10 @@ FLOWS: Final = (
         _has_sessions,
     ),
     Flow("hold, settled", _holds_and_settles, {"shop": AMOUNT}, {"settle": "ok"}, check=_holds_nothing),
+    Flow(
+        "hold, settled late", _holds_and_settles_late, {"shop": AMOUNT}, {"settle": "ok"},
+        check=_holds_nothing_and_has_told,
+    ),
     Flow("hold, cancelled", _holds_and_cancels, {}, {"cancel": "ok"}, check=_holds_nothing),
     Flow("hold, forgotten", _holds_and_forgets, {}, {}, (), _has_quick_blocks, _holds_nothing),
     Flow(

@@ -129,6 +129,9 @@ class Ground(RuleBasedStateMachine):
     def apply_at_once(self, *transactions: Tx[object]) -> list[object]:
         """All in one commit, if none raises."""
         Ground.done += len(transactions)
+        for tx in transactions:
+            for one in (tx, *getattr(tx, "writes", ())):
+                Ground.reached[f"played {type(one).__name__}"] += 1
 
         async def together() -> list[object]:
             applied = (self.store.apply(tx) for tx in transactions)

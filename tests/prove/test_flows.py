@@ -13,13 +13,6 @@ from tests.prove.stage import Flow, points, run
 
 #: Of so many points one is tried here, another one in each flow; ``make prove`` tries all.
 SHARE = 6
-#: What money depends on: each of these is a point in some flow.
-KINDS = {
-    "ClaimPayment", "RecordPayment", "ResolvePayment", "RecordInvoice", "Credit", "Answer", "ExpireInvoices",
-    "Execute", "AskOwner", "Decide", "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice",
-    "cancel_invoice", "settlement", "HoldPayment", "DecideHold", "EndHold", "make_hold_invoice", "settle_invoice",
-    "EnrollKey", "ManageOffers",
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +31,6 @@ def test_a_flow_that_is_killed_anywhere_ends_as_if_it_had_not_been(flow: Flow) -
     for fatal in range(1 + FLOWS.index(flow) % SHARE, number + 1, SHARE):
         with ledger_path() as path:
             virtual(run)(flow, path.parent, fatal)
-
-
-def test_the_flows_cross_every_kind_of_point() -> None:
-    crossed = {label.removeprefix("before ").removeprefix("after ") for flow in FLOWS for label in _points(flow)}
-    # A look-up right after a restart is crossed by those that were killed.
-    assert crossed >= KINDS - {"lookup_payment"}
 
 
 def test_a_flow_that_loses_money_is_named_with_the_point_of_its_death(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
-from kitestring.base.node import Backend, HoldOrder, InvoiceOrder, PayOrder, Settlement
+from kitestring.base.node import Backend, HoldOrder, InvoiceOrder, NodeInvoiceState, PayOrder, Settlement
 from kitestring.base.transactions.answers import Tx
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.in_step import keep_in_step
@@ -110,6 +110,12 @@ class CrossedBackend:
 
     async def cancel_invoice(self, payment_hash: str) -> Any:
         return await self._through("cancel_invoice", self._backend.cancel_invoice(payment_hash))
+
+    async def lookup_invoice(self, payment_hash: str) -> Any:
+        return await self._through("lookup_invoice", self._backend.lookup_invoice(payment_hash))
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> Any:
+        return await self._through("track_invoice", self._backend.track_invoice(payment_hash, seen))
 
     async def make_hold_invoice(self, order: HoldOrder) -> Any:
         return await self._through("make_hold_invoice", self._backend.make_hold_invoice(order))
