@@ -64,6 +64,8 @@ LIVES: Final = 4
 LIFE_S: Final = 90.0
 #: Virtual seconds of fair weather: beyond every time limit.
 REST_S: Final = 1_500.0
+#: And so many until every app has heard of what was paid last.
+TOLD_S: Final = 60.0
 #: Nobody pays later than so many seconds after it was asked, whatever has happened.
 LATE_S: Final = 900.0
 #: A request that is not older than this may have no answer yet; and so long two services may not know of each other.
@@ -320,6 +322,7 @@ class World:
         self.stormy = False
         self.house.node.offline = self.house.node.deaf = False
         self.house.clocks.right()
+        self.house.settings.pop("request_limits", None)
 
     def loses(self, how: Callable[[HostileNode], None]) -> None:
         """Lose records of the node, once: of what it makes afterwards no claim has counted enough."""
@@ -399,15 +402,18 @@ class World:
             self.calm()
             await asyncio.gather(*clients)
             async with self.house.service() as self.service:
+                found_at = self.house.clocks.service.now()
                 await self.house.clocks.service.sleep(REST_S)
                 await self.spender.ask_again()
-                await self.check()
+                await self.house.clocks.service.sleep(TOLD_S)
+                await self.check(found_at)
         finally:
             await _end(*clients)
 
     # ------------------------------------------------------------ afterwards
 
-    async def check(self) -> None:
+    async def check(self, found_at: int) -> None:
+        """``found_at`` is when the last life began (Unix seconds)."""
         house, hazards = self.house, set(self.hazards)
         assert not house.violations(), house.violations()
         store = self.service.store
@@ -415,7 +421,6 @@ class World:
         excused = bool(stopped) or bool(hazards & LOSING)
         payments = await store.open_payments()
         open_payments = {payment.payment_hash for payment in payments}
-        found_at = house.clocks.service.now() - REST_S
         young_at = found_at + ANSWER_LIMIT_S - YOUNG_S  # an older claim, or one that is dated ahead, is the operator's
         endless = {one.payment_hash for one in payments if young_at < one.created_at <= found_at + AHEAD_S}
         assert not endless or excused, f"open forever: {endless}"
