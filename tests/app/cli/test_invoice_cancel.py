@@ -40,8 +40,8 @@ def test_an_open_one_is_cancelled_by_its_text_and_a_paid_one_is_not(service: Ser
         "payment_hash": made["payment_hash"], "state": "canceled", "amount_msat": 21_000,
     }  # fmt: skip
     assert service.run("sandbox", "pay", made["bolt11"]).exit_code != 0
-    (row,) = service.ok("transactions", "--state", "canceled")["transactions"]
-    assert row["payment_hash"] == made["payment_hash"]
+    rows = service.ok("transactions", "--state", "canceled")["transactions"]
+    assert made["payment_hash"] in {row["payment_hash"] for row in rows}
     paid = service.ok("invoice", "22")
     service.ok("sandbox", "pay", paid["bolt11"])
     refused = service.run("invoice", "cancel", paid["payment_hash"][:8])
