@@ -64,7 +64,7 @@ def test_what_goes_wrong_is_told_with_its_seed_and_what_was_done(tmp_path: Path)
         virtual(World.run)(world)
 
 
-async def _lie() -> None:
+async def _lie(_found_at: int) -> None:
     raise AssertionError("a lie")
 
 
