@@ -412,7 +412,7 @@ class World:
 
     # ------------------------------------------------------------ afterwards
 
-    async def check(self, found_at: int) -> None:
+    async def check(self, found_at: int, /) -> None:
         """``found_at`` is when the last life began (Unix seconds)."""
         house, hazards = self.house, set(self.hazards)
         assert not house.violations(), house.violations()
