@@ -30,8 +30,8 @@ LASTS_S: Final = 240.0
 TIMEOUTS_S: Final = (None, 5.0, 20.0, 60.0, 120.0)
 #: How far its clock is off, for all its lives.
 SKEWS_S: Final = (0, 0, 0, -200, -40, 40, 200)
-#: In fair weather it waits for the end.
-PATIENT_S: Final = 600.0
+#: In fair weather it waits for the end, which may be told after ten minutes of looking for a lost order.
+PATIENT_S: Final = 1_200.0
 PAID: Final = "paid"
 #: Seconds beyond what it gives: the question about the network, the way to a relay, the first look there, and the
 #: budget that is asked for after a refusal.
