@@ -20,7 +20,7 @@ from tests.kit.changed import replace
 from tests.kit.ledger.values import claim, hash_of, invoice, payment, preimage_of, record_invoice, reply
 from tests.prove.asking import ASKED, TOLD, Asking
 from tests.prove.editing import CAREFUL
-from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, word
+from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, agree, word
 from tests.prove.rows import Made, Paid
 
 DECISIONS = st.sampled_from([Decision.SETTLE, Decision.SETTLE, Decision.CANCEL])
@@ -123,7 +123,7 @@ class Holding(Asking):
         amount = 500 if made.amount is None else made.amount
         tx = HoldPayment(made.node, hash_of(name), Msat(amount), 1_144, self.now, payment_id)
         said = self.model.hold(made.node, name, payment_id)
-        assert word(self.apply(tx)) == said
+        agree(word(self.apply(tx)), said, tx)
         return said
 
     def _decide(self, name: str, decision: Decision, asked: int | None, *, careful: bool = True) -> str:
@@ -136,7 +136,7 @@ class Holding(Asking):
         preimage = preimage_of(name) if decision is Decision.SETTLE else ""
         tx = DecideHold(made.id, decision, self.now, wanted, version, preimage, "in time" if asked is None else "")
         said = self.model.decide_hold(name, tx)
-        assert word(self.apply(tx)) == said
+        agree(word(self.apply(tx)), said, tx)
         return said
 
     def _end(self, name: str, said: tuple[Message, ...], why: str = "") -> None:

@@ -271,7 +271,7 @@ class Model(Books):
             known = self._known(tx.request)
             if known is not None:
                 return known
-            if grant is None or grant.version != tx.grant_version:
+            if grant is None or grant.version != tx.grant_version or grant.revoked_at is not None:
                 return "Stale"
         may = made.state == "accepted" if tx.decision == "settle" else made.waits
         is_able = made.is_hold or tx.decision == "cancel"
