@@ -153,8 +153,8 @@ class FaultyBackend:
 
     def pay_in(self, payment_hash: str, amount: int | None = None) -> bool:
         """Somebody pays an invoice of the node; False when that is not possible (any more)."""
-        made = self._made[payment_hash]
-        if self._invoice_state(made) is not NodeInvoiceState.OPEN:
+        made = self._made.get(payment_hash)  # another node may have come in the place of its maker
+        if made is None or self._invoice_state(made) is not NodeInvoiceState.OPEN:
             return False
         made.received = made.amount or 0 if amount is None else amount
         if made.blocks:
