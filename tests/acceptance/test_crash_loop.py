@@ -8,7 +8,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -101,6 +101,8 @@ class Traffic:
     takers: list[Wallet] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)  # payment hashes of hold invoices that were settled
     given_back: list[str] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)  # ordinary invoices, by the owner
+    bought: list[str] = field(default_factory=list)  # … and those that somebody outside paid first
     inside: set[str] = field(default_factory=set)  # those of them that another wallet of the service has paid
     patient: set[str] = field(default_factory=set)  # requests whose answer waits for the decision of somebody
     sent: dict[str, str] = field(default_factory=dict)  # request id → the key that it pays
@@ -169,6 +171,24 @@ class Traffic:
         request_id = await payer.send("pay_invoice", invoice=invoice)
         self.patient.add(request_id)
         return await self.finish(payer, request_id)
+
+    async def repents(self, service: Service, world: World) -> None:
+        """The owner takes one invoice after the other back; every other one somebody outside pays in the same moment,
+        if he is the first."""
+        for number in itertools.count():
+            await self.open.wait()
+            if self.stopping:
+                return
+            made = await _insist(service, "invoice", f"sold-{number}", amount_msat=HELD_MSAT)
+            assert made is not None
+            is_paid = False
+            taking = asyncio.create_task(_insist(service, "invoice_cancel", f"back-{number}", invoice=made["bolt11"]))
+            if number % 2:
+                with suppress(KitestringError):
+                    world.pay(made["bolt11"])
+                    is_paid = True
+            assert (await taking is None) == is_paid, "taken back, and paid"
+            (self.bought if is_paid else self.taken_back).append(made["payment_hash"])
 
     async def sends(self, client: Wallet, world: World) -> None:
         """One keysend after the other, each to a key of its own."""
@@ -280,6 +300,19 @@ async def _say_yes(service: Service, verdict: str = "once") -> None:
             raise
 
 
+async def _insist(service: Service, name: str, key: str, **params: Any) -> dict[str, Any] | None:
+    """The answer to a command of the owner, who tells it again while the service is away; None where it is too late."""
+    while True:
+        try:
+            return await service.call(name, key, **params)
+        except KitestringError as failure:
+            if failure.reason is Reason.CONFLICT:
+                return None
+            if failure.reason not in DEAF | {Reason.INTERNAL}:  # it went away after it was told: nobody knows
+                raise
+        await asyncio.sleep(LOOK_S)
+
+
 async def _decides(service: Service) -> None:
     while True:
         await _say_yes(service)
@@ -371,6 +404,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
                 flows += [asyncio.create_task(traffic.asks_for_several(client, world)) for client in bundlers]
                 flows.append(asyncio.create_task(traffic.strangers_ask(card["service_pubkey"], hub.url, pointer)))
                 flows.append(asyncio.create_task(traffic.newcomers(card["service_pubkey"], hub.url)))
+                flows.append(asyncio.create_task(traffic.repents(service, world)))
                 owner = asyncio.create_task(_decides(service))
                 for _ in range(KILLS):
                     traffic.open.set()
@@ -406,7 +440,8 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             f" {len(traffic.takers) - TAKERS} strangers asked, {len(traffic.enrolled)} keys enrolled and made"
             f" {sum(bool(found) and found[0]['res'] == 'ok' for found in traffic.offered.values())} offers;"
             f" {len(traffic.taken)} held payments settled and"
-            f" {len(traffic.given_back)} cancelled; {len(traffic.sent)} keysends and {len(traffic.several)}"
+            f" {len(traffic.given_back)} cancelled; {len(traffic.taken_back)} invoices taken back, and"
+            f" {len(traffic.bought)} paid first; {len(traffic.sent)} keysends and {len(traffic.several)}"
             f" bundles asked; in the middle of a {in_the_middle}; {lost} requests sent again,"
             " because nobody had claimed them;"
             f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"
@@ -478,13 +513,16 @@ def _check_what_was_held(traffic: Traffic, holders: list[Wallet], world: World, 
             assert all(reply == found[0] for reply in found), "one decision, two answers"
     came_in = [(payment.payment_hash, payment.amount_msat) for payment in world.payments() if payment.direction == "in"]
     outside = [payment_hash for payment_hash in traffic.taken if payment_hash not in traffic.inside]
-    assert sorted(came_in) == sorted((payment_hash, HELD_MSAT) for payment_hash in outside)
+    assert sorted(came_in) == sorted((payment_hash, HELD_MSAT) for payment_hash in [*outside, *traffic.bought])
     moved = service.read("SELECT payment_hash, amount_msat FROM payments WHERE state = 'settled' AND internal")
     assert sorted(moved) == sorted((one, HELD_MSAT) for one in traffic.taken if one in traffic.inside)
     credited = service.read("SELECT payment_hash, received_msat FROM credits WHERE kind = 'invoice'")
     assert sorted(credited) == sorted(came_in)
     ended = service.read("SELECT payment_hash FROM invoices WHERE hold_blocks > 0 AND state = 'canceled'")
     assert {payment_hash for (payment_hash,) in ended} == set(traffic.given_back)
+    ended = service.read("SELECT payment_hash FROM invoices WHERE hold_blocks = 0 AND state = 'canceled'")
+    assert {payment_hash for (payment_hash,) in ended} == set(traffic.taken_back)
+    assert min(len(traffic.taken_back), len(traffic.bought)) > KILLS // 10
     assert min(len(traffic.taken), len(traffic.given_back), len(traffic.inside)) > KILLS // 10
 
 
